@@ -1,0 +1,177 @@
+// The typed contract of the .node file, and the only place that loads it.
+// TypeScript validates and names every mistake before it calls; C++ checks again what could touch memory and throws Error.
+import { createRequire } from 'node:module';
+
+export type DTypeName = 'auto' | 'float32' | 'bfloat16' | 'float16';
+
+/** Everything decided at construction. Sizes are bytes, lengths are tokens, 0 means "choose for me". */
+export interface EngineOptions {
+  /** Folder of a Hugging Face model; ignored when `fake` is given. */
+  model: string;
+  device: 'auto' | 'cpu' | 'cuda';
+  dtype: DTypeName;
+  kvCacheDtype: DTypeName;
+  maxModelLen: number;
+  maxNumSeqs: number;
+  maxNumBatchedTokens: number;
+  blockSize: number;
+  kvCacheMemory: number;
+  threads: number;
+  enablePrefixCaching: boolean;
+  /** A model without weights whose step takes a fixed time and whose tokens are a pure function of the input: benches and tests. */
+  fake?: { vocabSize: number; stepMicroseconds: number; maxModelLen: number; asynchronous: boolean };
+}
+
+/** The memory plan and what the model is; fixed for the engine's life. */
+export interface EngineInfo {
+  device: string;
+  /** The arithmetic unit that the matmuls use: avx512, avx2, plain, cuda ... */
+  unit: string;
+  architecture: string;
+  dtype: string;
+  kvCacheDtype: string;
+  threads: number;
+  vocabSize: number;
+  hiddenSize: number;
+  numLayers: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  /** What requests may use (prompt + completion), and what the checkpoint was made for. */
+  maxModelLen: number;
+  modelMaxLen: number;
+  maxNumSeqs: number;
+  maxNumBatchedTokens: number;
+  blockSize: number;
+  numBlocks: number;
+  weightBytes: number;
+  kvBytes: number;
+  kvBytesPerToken: number;
+  loadMilliseconds: number;
+}
+
+/** One sequence. Arrays are copied during the call. */
+export interface SubmitRequest {
+  /** [n] prompt ids, n >= 1, each < vocabSize. */
+  tokens: Uint32Array;
+  /** New tokens at most; 0 only together with promptLogprobs >= 0. */
+  maxTokens: number;
+  minTokens: number;
+  /** 0 is greedy. */
+  temperature: number;
+  /** 0 is off. */
+  topK: number;
+  /** 1 is off. */
+  topP: number;
+  /** 0 is off. */
+  minP: number;
+  presencePenalty: number;
+  frequencyPenalty: number;
+  /** 1 is off. */
+  repetitionPenalty: number;
+  /** Key of the counter-based generator, 64 bits. */
+  seed: bigint;
+  /** -1: none; k: the chosen token's log-probability and the k best (k <= 20). */
+  logprobs: number;
+  /** The same for the prompt's tokens; such a sequence reads no prefix-cache hits. */
+  promptLogprobs: number;
+  /** Parallel: logit_bias. */
+  biasIds: Uint32Array;
+  biasValues: Float32Array;
+  /** Ids that end the sequence (end-of-sequence ids included, unless ignore_eos); at most 64. */
+  stopTokenIds: Uint32Array;
+  /** 16 bytes; prefix-cache blocks are shared only between sequences of equal salt. */
+  salt: Uint8Array;
+  /** Each token waits for mask(id, position). */
+  constrained: boolean;
+}
+
+export const EventKind = { Token: 0, PromptToken: 1, Finish: 2 } as const;
+export const FinishCode = { Stop: 0, Length: 1, Cancelled: 2, Error: 3 } as const;
+
+/**
+ * One wake-up's events, in order; parallel arrays of n entries.
+ *   Token        a = token id,                b = number of top entries, or -1 without log-probabilities
+ *   PromptToken  a = prompt token id,         b = the same (the first prompt token has b = -1: it has no probability)
+ *   Finish       a = FinishCode,              b = prompt tokens that came from the prefix cache
+ *                c = the stop token that ended it, or -1 (a stop token is not reported as Token)
+ * Entries with b >= 0 of the first two kinds own the next 1 + b of `logprobs` (the token's own, then the top ones) and the
+ * next b of `topIds`. A Finish with FinishCode.Error owns the next of `errors`.
+ */
+export interface StepEvents {
+  ids: Uint32Array;
+  kinds: Uint8Array;
+  a: Int32Array;
+  b: Int32Array;
+  c: Int32Array;
+  logprobs: Float32Array;
+  topIds: Int32Array;
+  errors: string[];
+}
+
+/** Answered by the loop thread itself, between two steps: an answer proves that the loop lives. */
+export interface EngineStats {
+  running: number;
+  waiting: number;
+  freeBlocks: number;
+  numBlocks: number;
+  steps: number;
+  preemptions: number;
+  /** Prompt tokens computed, prompt tokens taken from the prefix cache, tokens generated, since the start. */
+  promptTokens: number;
+  cachedTokens: number;
+  generatedTokens: number;
+}
+
+export interface NativeEngine {
+  readonly info: EngineInfo;
+  /** Returns the sequence id (never reused). Throws on what could touch memory, or after close. */
+  submit(request: SubmitRequest): number;
+  /** Idempotent; unknown and finished ids are ignored. A Finish event with FinishCode.Cancelled follows if it still ran. */
+  cancel(id: number): void;
+  /** bits: [ceil(vocabSize / 32)], bit t of word t / 32 set = token t allowed at this position (index in prompt + generated). */
+  mask(id: number, position: number, bits: Uint32Array): void;
+  stats(): Promise<EngineStats>;
+  /** Ends every sequence as cancelled, joins the loop thread, frees the weights. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface Progress {
+  /** What is being done, for example "weights". */
+  stage: string;
+  done: number;
+  total: number;
+}
+
+export interface SynthOptions {
+  /** A config.json text of the model to write. */
+  config: string;
+  out: string;
+  seed: number;
+}
+
+export interface Addon {
+  /** Loads off the JavaScript thread. onStep is called on it, once per wake-up, with everything since the last call. */
+  createEngine(
+    options: EngineOptions,
+    onStep: (events: StepEvents) => void,
+    onProgress: (progress: Progress) => void,
+  ): Promise<NativeEngine>;
+  /** Writes a folder of random weights in Hugging Face format; resolves to the bytes written. */
+  synth(options: SynthOptions, onProgress: (progress: Progress) => void): Promise<number>;
+}
+
+/** Built by CMake into build/; found from src/native (tsx, vitest) and from dist/src/native alike. */
+export function loadAddon(): Addon {
+  const require = createRequire(import.meta.url);
+  const tried: string[] = [];
+  for (const up of ['../../', '../../../']) {
+    const file = `${up}build/Release/gattling.node`;
+    try {
+      return require(file) as Addon;
+    } catch (error) {
+      tried.push(error instanceof Error ? (error.message.split('\n')[0] ?? file) : file);
+    }
+  }
+  throw new Error(`The native addon is not built or cannot be loaded. Run "npm run build:native". (${tried.join('; ')})`);
+}
