@@ -1,0 +1,45 @@
+// Numbers in memory: types, views of files on the host, activations on a device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gattling {
+
+enum class DType : uint8_t { F32, BF16, F16 };
+
+constexpr size_t size_of(DType dtype) {
+  return dtype == DType::F32 ? 4 : 2;
+}
+
+constexpr const char* name_of(DType dtype) {
+  return dtype == DType::F32 ? "float32" : dtype == DType::BF16 ? "bfloat16" : "float16";
+}
+
+// A view of a checkpoint's tensor, row-major, as stored; the file stays mapped while the view lives. Possibly
+// unaligned.
+struct HostTensor {
+  std::string name;
+  DType dtype = DType::F32;
+  std::vector<int64_t> shape;
+  const std::byte* data = nullptr;
+
+  int64_t size() const {
+    int64_t n = 1;
+    for (int64_t extent : shape) n *= extent;
+    return n;
+  }
+  size_t bytes() const { return static_cast<size_t>(size()) * size_of(dtype); }
+};
+
+// A view of device memory that a backend owns: [rows, cols], row-major, rows is a capacity.
+struct Tensor {
+  void* data = nullptr;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  DType dtype = DType::F32;
+};
+
+}  // namespace gattling
