@@ -4,25 +4,49 @@ import Type, { type Static } from 'typebox';
 
 const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const;
 
-const bytes = (description: string) => Type.Integer({ default: 0, minimum: 0, format: 'bytes', placeholder: 'SIZE', description });
-const count = (description: string, options: { default?: number; minimum?: number; maximum?: number; multipleOf?: number } = {}) =>
-  Type.Integer({ default: 0, minimum: 0, maximum: 2 ** 31 - 1, placeholder: 'N', description, ...options });
+const bytes = (description: string) =>
+  Type.Integer({ default: 0, minimum: 0, format: 'bytes', placeholder: 'SIZE', description });
+const count = (
+  description: string,
+  options: { default?: number; minimum?: number; maximum?: number; multipleOf?: number } = {},
+) => Type.Integer({ default: 0, minimum: 0, maximum: 2 ** 31 - 1, placeholder: 'N', description, ...options });
 
-const model = Type.String({ positional: true, placeholder: 'MODEL', description: 'Folder of a Hugging Face model: config.json, safetensors and a tokenizer.' });
+const model = Type.String({
+  positional: true,
+  placeholder: 'MODEL',
+  description: 'Folder of a Hugging Face model: config.json, safetensors and a tokenizer.',
+});
 
 /** How a model is loaded: the same for every command that runs one. */
 const engine = {
-  device: Type.Enum(['auto', 'cpu', 'cuda'], { default: 'auto', description: 'Where the model runs; auto takes a GPU when there is one.' }),
-  dtype: Type.Enum(DTYPES, { default: 'auto', description: 'Type of weights and activations; auto takes the one of the checkpoint.' }),
-  kvCacheDtype: Type.Enum(DTYPES, { default: 'auto', description: 'Type of the KV cache; auto takes the one of the activations.' }),
+  device: Type.Enum(['auto', 'cpu', 'cuda'], {
+    default: 'auto',
+    description: 'Where the model runs; auto takes a GPU when there is one.',
+  }),
+  dtype: Type.Enum(DTYPES, {
+    default: 'auto',
+    description: 'Type of weights and activations; auto takes the one of the checkpoint.',
+  }),
+  kvCacheDtype: Type.Enum(DTYPES, {
+    default: 'auto',
+    description: 'Type of the KV cache; auto takes the one of the activations.',
+  }),
   maxModelLen: count('Most tokens of a request, prompt and answer together; 0 takes what the checkpoint was made for.'),
   maxNumSeqs: count('Most sequences that are computed at once; others wait.', { default: 256, minimum: 1, maximum: 65536 }),
   maxNumBatchedTokens: count('Most tokens of one step, over all sequences; 0 chooses by device (512 on the CPU).'),
-  blockSize: count('Tokens of one KV cache block; a multiple of 16.', { default: 16, minimum: 16, maximum: 1024, multipleOf: 16 }),
+  blockSize: count('Tokens of one KV cache block; a multiple of 16.', {
+    default: 16,
+    minimum: 16,
+    maximum: 1024,
+    multipleOf: 16,
+  }),
   kvCacheMemory: bytes('Memory of the KV cache, as 2GiB, 512MiB or bytes; 0 chooses by what is free.'),
   threads: count('Threads that compute on the CPU; 0 takes one per core.', { maximum: 1024 }),
   chatTemplate: Type.Optional(
-    Type.String({ placeholder: 'FILE|NAME', description: "Chat template instead of the model's own: a Jinja file, or llama-2, llama-3, chatml or mistral." }),
+    Type.String({
+      placeholder: 'FILE|NAME',
+      description: "Chat template instead of the model's own: a Jinja file, or llama-2, llama-3, chatml or mistral.",
+    }),
   ),
   enablePrefixCaching: Type.Boolean({ default: true, description: 'Reuse the KV cache of prompts that begin alike.' }),
 };
@@ -32,12 +56,19 @@ const logLevel = Type.Enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 
   description: 'Least severe log lines that are written.',
 });
 const file = Type.Optional(
-  Type.String({ placeholder: 'FILE', description: 'JSON file of settings; its keys are the flag names, in kebab or snake case.' }),
+  Type.String({
+    placeholder: 'FILE',
+    description: 'JSON file of settings; its keys are the flag names, in kebab or snake case.',
+  }),
 );
 
 export const ServeConfig = Type.Object({
   model,
-  host: Type.String({ default: '127.0.0.1', placeholder: 'ADDRESS', description: 'Address to listen on; one that others can reach needs an API key.' }),
+  host: Type.String({
+    default: '127.0.0.1',
+    placeholder: 'ADDRESS',
+    description: 'Address to listen on; one that others can reach needs an API key.',
+  }),
   port: count('Port to listen on; 0 takes any free one.', { default: 8000, maximum: 65535 }),
   servedModelName: Type.Array(Type.String(), {
     default: [],
@@ -48,7 +79,8 @@ export const ServeConfig = Type.Object({
   apiKey: Type.Array(Type.String(), {
     default: [],
     placeholder: 'KEY',
-    description: 'Key that clients must send (Authorization: Bearer KEY); repeat it for more keys; without any, no key is asked for.',
+    description:
+      'Key that clients must send (Authorization: Bearer KEY); repeat it for more keys; without any, no key is asked for.',
   }),
   rateLimit: count('Most requests a minute of one key (of one address without keys); 0 is no limit.'),
   seed: Type.Optional(
@@ -65,15 +97,26 @@ export const ServeConfig = Type.Object({
 export type ServeConfig = Static<typeof ServeConfig>;
 
 export const ChatConfig = Type.Object({
-  model: Type.Optional({ ...model, description: 'Folder of the model to load; with --url, the name by which the server knows it.' }),
+  model: Type.Optional({
+    ...model,
+    description: 'Folder of the model to load; with --url, the name by which the server knows it.',
+  }),
   url: Type.Optional(
-    Type.String({ placeholder: 'URL', description: 'Talk to this OpenAI-compatible server (http://127.0.0.1:8000/v1) instead of loading a model.' }),
+    Type.String({
+      placeholder: 'URL',
+      description: 'Talk to this OpenAI-compatible server (http://127.0.0.1:8000/v1) instead of loading a model.',
+    }),
   ),
   apiKey: Type.Array(Type.String(), { default: [], placeholder: 'KEY', description: 'Key to send to the server of --url.' }),
   system: Type.Optional(Type.String({ placeholder: 'TEXT', description: 'System message of the conversation.' })),
   maxTokens: count('Most tokens of one answer; 0 is as many as fit.'),
   temperature: Type.Optional(
-    Type.Number({ minimum: 0, maximum: 2, placeholder: 'T', description: "0 always takes the likeliest token; the model's own default unless given." }),
+    Type.Number({
+      minimum: 0,
+      maximum: 2,
+      placeholder: 'T',
+      description: "0 always takes the likeliest token; the model's own default unless given.",
+    }),
   ),
   ...engine,
   logLevel: { ...logLevel, default: 'warn' } as typeof logLevel,
