@@ -47,6 +47,12 @@ function readFlag(values: Values, field: Field, token: OptionToken): void {
   values[field.key] = field.type === 'array' ? [...((values[field.key] as unknown[]) ?? []), value] : value;
 }
 
+function unknownFlag({ name, rawName }: OptionToken, known: readonly string[]): ConfigError {
+  // --no-x is never corrected to its opposite.
+  const alike = known.filter((flag) => flag.startsWith('no-') === name.startsWith('no-'));
+  return new ConfigError(`Unknown flag ${rawName}; did you mean --${nearest(name, alike.length > 0 ? alike : known)}?`);
+}
+
 function fromFlags(fields: readonly Field[], argv: readonly string[]): Values {
   const known = spellings(fields);
   const options = Object.fromEntries(

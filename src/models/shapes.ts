@@ -1,4 +1,5 @@
 // Published shapes of well-known checkpoints (their config.json on the Hub), for synth and capacity planning.
+import { ModelError } from './read.ts';
 
 /** The part of config.json that decides what is stored and computed. */
 export interface Shape {
@@ -45,7 +46,7 @@ const size = (hidden: number, intermediate: number, layers: number, heads: numbe
   num_key_value_heads: kvHeads,
 });
 
-export const SHAPES: Readonly<Record<string, Shape>> = {
+export const SHAPES = {
   // Not a published one: small enough for tests, with grouped heads.
   tiny: { ...llama, ...size(64, 160, 2, 4, 2), vocab_size: 512, max_position_embeddings: 512 },
   'tinyllama-1.1b': { ...llama, ...size(2048, 5632, 22, 32, 4), max_position_embeddings: 2048 },
@@ -69,7 +70,36 @@ export const SHAPES: Readonly<Record<string, Shape>> = {
     max_position_embeddings: 32768,
     sliding_window: 4096,
   },
-};
+} satisfies Record<string, Shape>;
+
+const SIZES = [
+  'hidden_size',
+  'intermediate_size',
+  'num_hidden_layers',
+  'num_attention_heads',
+  'vocab_size',
+  'max_position_embeddings',
+] as const;
+
+/** The shape in someone's config.json; what transformers fills in for LlamaConfig is filled in here too. */
+export function shapeOf(config: Record<string, unknown>, file: string): Shape {
+  for (const key of SIZES) {
+    const value = config[key];
+    if (!Number.isSafeInteger(value) || (value as number) < 1) {
+      throw new ModelError(
+        `${file} must have a whole number of at least 1 as "${key}", not ${JSON.stringify(value) ?? 'nothing'}.`,
+      );
+    }
+  }
+  const { bos_token_id: bos, eos_token_id: eos, num_key_value_heads: kvHeads, num_attention_heads: heads } = config;
+  return {
+    tie_word_embeddings: false,
+    ...config,
+    num_key_value_heads: kvHeads ?? heads,
+    bos_token_id: bos ?? 1,
+    eos_token_id: (Array.isArray(eos) ? eos[0] : eos) ?? 2,
+  } as Shape;
+}
 
 /** Parameters of a Llama-shaped model; Qwen2's three biases per layer are left out (under 0.02 % of its weights). */
 export function parameterCount(shape: Shape): number {

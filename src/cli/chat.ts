@@ -1,0 +1,40 @@
+import { ChatConfig, ConfigError } from '../config.ts';
+import { type Answerer, engineAnswerer, serverAnswerer } from './answerers.ts';
+import type { Io } from './io.ts';
+import { load, memoryPlan } from './load.ts';
+import { progressView } from './progress.ts';
+import { converse } from './repl.ts';
+
+export const chatTopic = {
+  usage: 'gattling chat [MODEL | --url URL] [flags]',
+  summary: 'Talk with a model in the terminal. /reset begins a new conversation, /exit leaves, Ctrl-C stops an answer.',
+  schema: ChatConfig,
+};
+
+async function localAnswerer(config: ChatConfig & { model: string }, io: Io): Promise<Answerer> {
+  const verbose = ['trace', 'debug', 'info'].includes(config.logLevel);
+  const say = (text: string) => verbose && io.stderr.write(`${text}\n`);
+  const { engine, folder } = await load(config, progressView(io.stderr, say));
+  memoryPlan(engine.info).forEach(say);
+  try {
+    // A model without a template says so now, not after the first line.
+    await engine.prepareChat({ messages: [{ role: 'user', content: 'Hello' }], addGenerationPrompt: true });
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+  return engineAnswerer(engine, config, folder.generation.sampling);
+}
+
+export async function runChat(config: ChatConfig, io: Io): Promise<number> {
+  const { model, url } = config;
+  if (model === undefined && url === undefined)
+    throw new ConfigError('MODEL is missing: give the folder of a model, or --url URL.');
+  const answerer =
+    url !== undefined ? await serverAnswerer({ ...config, url }) : await localAnswerer({ ...config, model: model ?? '' }, io);
+  try {
+    return await converse(answerer, io, config.system);
+  } finally {
+    await answerer.close();
+  }
+}

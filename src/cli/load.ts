@@ -1,0 +1,61 @@
+// From settings to a running engine, and the memory plan that comes out of it: the same for serve and chat.
+import type { ChatConfig, ServeConfig } from '../config.ts';
+import { createEngine, type TextEngine } from '../engine/engine.ts';
+import { type ModelFolder, resolveModel } from '../models/resolve.ts';
+import { type EngineInfo, type EngineOptions, loadAddon } from '../native/addon.ts';
+import { loadChatTemplate } from '../text/chat-template.ts';
+import { loadTokenizer } from '../text/tokenizer.ts';
+import type { ProgressView } from './progress.ts';
+import { formatBytes, formatCount } from './units.ts';
+
+export interface Loaded {
+  folder: ModelFolder;
+  engine: TextEngine;
+}
+
+type EngineConfig = Omit<ServeConfig | ChatConfig, 'model'> & { model: string };
+
+function engineOptions(config: EngineConfig, model: string): EngineOptions {
+  const { device, dtype, kvCacheDtype, maxModelLen, maxNumSeqs, maxNumBatchedTokens, blockSize } = config;
+  const { kvCacheMemory, threads, enablePrefixCaching } = config;
+  return {
+    model,
+    device,
+    dtype,
+    kvCacheDtype,
+    maxModelLen,
+    maxNumSeqs,
+    maxNumBatchedTokens,
+    blockSize,
+    kvCacheMemory,
+    threads,
+    enablePrefixCaching,
+  };
+}
+
+export async function load(config: EngineConfig, progress: ProgressView): Promise<Loaded> {
+  const folder = await resolveModel(config.model);
+  const addon = loadAddon();
+  const tokenizer = await loadTokenizer(folder.path);
+  const template = await loadChatTemplate(folder.path, config.chatTemplate ?? null);
+  const options = engineOptions(config, folder.path);
+  try {
+    const eosTokenIds = folder.generation.eosIds;
+    const engine = await createEngine({ addon, options, tokenizer, template, eosTokenIds, onProgress: progress.step });
+    return { folder, engine };
+  } finally {
+    progress.clear();
+  }
+}
+
+/** Lines that say what the model takes and what is left for requests. */
+export function memoryPlan(info: EngineInfo): string[] {
+  const tokens = info.numBlocks * info.blockSize;
+  const sequences = Math.floor(tokens / info.maxModelLen);
+  const { architecture, device, unit, threads, dtype } = info;
+  return [
+    `${architecture} on ${device} (${unit}, ${threads} threads), ${dtype}, loaded in ${formatCount(Math.round(info.loadMilliseconds))} ms`,
+    `weights ${formatBytes(info.weightBytes)}, KV cache ${formatBytes(info.kvBytes)} (${info.kvCacheDtype}, ${formatBytes(info.kvBytesPerToken)} a token)`,
+    `the KV cache holds ${formatCount(tokens)} tokens: ${formatCount(sequences)} full-length sequences of ${formatCount(info.maxModelLen)}`,
+  ];
+}

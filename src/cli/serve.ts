@@ -1,0 +1,65 @@
+import { pino } from 'pino';
+import { ServeConfig } from '../config.ts';
+import type { EngineInfo } from '../native/addon.ts';
+import { buildApp } from '../server/app.ts';
+import { redact } from '../server/log.ts';
+import { type ServerOptions, serverDefaults } from '../server/options.ts';
+import type { Io } from './io.ts';
+import { checkExposure, listenError, probe } from './listen.ts';
+import { type Loaded, load, memoryPlan } from './load.ts';
+import { progressView } from './progress.ts';
+import { untilStopped } from './shutdown.ts';
+import { version } from './version.ts';
+
+export const serveTopic = {
+  usage: 'gattling serve MODEL [flags]',
+  summary: 'Serve a model over the OpenAI API. SIGTERM and Ctrl-C let running requests finish; a second one does not wait.',
+  schema: ServeConfig,
+};
+
+function serverOptions(config: ServeConfig, { folder }: Loaded): ServerOptions {
+  const [first = folder.name, ...others] = config.servedModelName;
+  return {
+    ...serverDefaults,
+    modelNames: [first, ...others],
+    apiKeys: config.apiKey,
+    created: Math.floor(Date.now() / 1000),
+    defaults: folder.generation.sampling,
+    version: version(),
+    rateLimit: config.rateLimit === 0 ? null : config.rateLimit,
+  };
+}
+
+export async function runServe(config: ServeConfig, io: Io): Promise<number> {
+  checkExposure(config);
+  const { host, port } = config;
+  await probe(host, port);
+  const logger = pino({ level: config.logLevel, redact }, io.stdout);
+  // People read sentences, collectors read log lines.
+  const say = (text: string, fields: object = {}) =>
+    io.stdout.isTTY ? io.stdout.write(`${text}\n`) : logger.info(fields, text);
+
+  const loaded = await load(config, progressView(io.stderr, say));
+  const { engine } = loaded;
+  try {
+    const app = buildApp({ engine, options: serverOptions(config, loaded), logger });
+    const address = await app.listen({ host, port }).catch((error: Error) => {
+      throw listenError(error, host, port);
+    });
+    for (const line of memoryPlan(engine.info)) say(line, planFields(engine.info));
+    say(`listening on ${address}`, { address });
+    const complete = await untilStopped(io, (signal) => {
+      say(`${signal}: finishing running requests`);
+      return app.close();
+    });
+    say(complete ? 'stopped' : 'stopped at once');
+  } finally {
+    await engine.close();
+  }
+  return 0;
+}
+
+function planFields({ weightBytes, kvBytes, numBlocks, blockSize, maxModelLen }: EngineInfo) {
+  const tokens = numBlocks * blockSize;
+  return { weightBytes, kvBytes, kvTokens: tokens, fullSequences: Math.floor(tokens / maxModelLen) };
+}
