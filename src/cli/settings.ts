@@ -64,8 +64,7 @@ function fromFlags(fields: readonly Field[], argv: readonly string[]): Values {
   for (const token of tokens) {
     if (token.kind === 'option') {
       const field = known.get(token.name);
-      if (!field)
-        throw new ConfigError(`Unknown flag ${token.rawName}; did you mean --${nearest(token.name, [...known.keys()])}?`);
+      if (!field) throw unknownFlag(token, [...known.keys()]);
       readFlag(values, field, token);
     } else if (token.kind === 'positional') {
       if (!positional) throw new ConfigError(`"${token.value}" is one argument too many: this command takes flags only.`);
