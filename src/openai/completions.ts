@@ -1,0 +1,190 @@
+// POST /v1/completions: body -> prompts and job, deltas -> chunks or a completion.
+import type { Delta, Engine, GenerateRequest, TokenLogprob } from '../engine/types.ts';
+import { streamOptions } from './chat.ts';
+import { blaming, invalid, unsupported } from './errors.ts';
+import { EventTemplate, header } from './events.ts';
+import { type TextLogprobs, TextLogprobsWriter } from './logprobs.ts';
+import {
+  completionTokens,
+  type ModelLimits,
+  type Sampling,
+  type SamplingDefaults,
+  seedOf,
+  tokenIds,
+  toSampling,
+} from './sampling.ts';
+import { type CompletionBody, maxChoices } from './schema.ts';
+import type { Choice, Envelope, Job, StreamOptions, Usage, WireFormat } from './wire.ts';
+
+/** What OpenAI documents for a body that says nothing. */
+const defaultMaxTokens = 16;
+
+/** Checks that need no prompt. */
+export function completionSampling(body: CompletionBody, defaults: SamplingDefaults, limits: ModelLimits): Sampling {
+  const n = body.n ?? 1;
+  if (body.best_of != null && body.best_of !== n) throw unsupported('best_of', 'leave it out or send the same number as n');
+  const prompts = promptsOf(body.prompt);
+  if (prompts.length * n > maxChoices) {
+    throw invalid('n', `n times the number of prompts must be <= ${maxChoices}, not ${prompts.length * n}.`);
+  }
+  return toSampling(body, defaults, limits);
+}
+
+function promptsOf(prompt: CompletionBody['prompt']): (string | number[])[] {
+  if (prompt === null) return [''];
+  if (typeof prompt === 'string') return [prompt];
+  if (typeof prompt[0] === 'number') return [prompt as number[]];
+  return prompt as string[] | number[][];
+}
+
+/** Token arrays are taken as they are; text gets BOS where the checkpoint puts it. */
+export function encodePrompts(body: CompletionBody, engine: Engine): Promise<Uint32Array[]> {
+  const prompts = promptsOf(body.prompt);
+  const single = !Array.isArray(body.prompt) || typeof body.prompt[0] === 'number';
+  return Promise.all(prompts.map((prompt, p) => encodePrompt(prompt, single ? 'prompt' : `prompt.${p}`, engine)));
+}
+
+async function encodePrompt(prompt: string | number[], param: string, engine: Engine): Promise<Uint32Array> {
+  if (typeof prompt !== 'string') return Uint32Array.from(tokenIds(prompt, engine.info.vocabSize, param));
+  const { ids } = await blaming(param, engine.prepareText(prompt));
+  if (ids.length === 0) throw invalid(param, `${param} must not be empty: this model's tokenizer adds no token of its own.`);
+  return ids;
+}
+
+export interface CompletionParts {
+  envelope: Envelope;
+  body: CompletionBody;
+  sampling: Sampling;
+  prompts: readonly Uint32Array[];
+  salt: Uint8Array;
+}
+
+export function completionJob(parts: CompletionParts, engine: Engine): Job {
+  const { envelope, body, prompts } = parts;
+  const n = body.n ?? 1;
+  const stream = streamOptions(body);
+  const lines = prompts.flatMap((tokens) => {
+    const echo = body.echo ? engine.decode(tokens) : null;
+    return Array.from({ length: n }, () => new Line(echo, logprobsWriter(body, engine, tokens, echo)));
+  });
+  return {
+    envelope,
+    requests: prompts.flatMap((tokens) => toRequests(parts, tokens, engine.info.maxModelLen)),
+    n,
+    stream,
+    format: new CompletionFormat(envelope, lines, stream),
+  };
+}
+
+function toRequests({ body, sampling, salt }: CompletionParts, tokens: Uint32Array, maxModelLen: number): GenerateRequest[] {
+  const { minTokens, seed } = sampling;
+  const asked = body.max_tokens ?? null;
+  const budget = { param: 'prompt', promptTokens: tokens.length, asked, fallback: defaultMaxTokens, minTokens };
+  const maxTokens = completionTokens(budget, maxModelLen);
+  const logprobs = body.logprobs ?? null;
+  const scored = body.echo ? logprobs : null;
+  // The engine generates nothing only when it scores the prompt.
+  const promptLogprobs = maxTokens === 0 ? (scored ?? 0) : scored;
+  const request = { ...sampling, tokens, maxTokens, logprobs, promptLogprobs, salt };
+  return Array.from({ length: body.n ?? 1 }, (_, k) => ({ ...request, seed: seedOf(seed, k) }));
+}
+
+function logprobsWriter(
+  body: CompletionBody,
+  engine: Engine,
+  tokens: Uint32Array,
+  echo: string | null,
+): TextLogprobsWriter | null {
+  if (body.logprobs == null) return null;
+  return new TextLogprobsWriter(engine, echo === null ? 0 : hiddenSpace(engine, tokens, echo));
+}
+
+/** 1 when the prompt's first text is a space that the detokeniser drops. */
+function hiddenSpace(engine: Engine, tokens: Uint32Array, text: string): number {
+  if (text.startsWith(' ')) return 0;
+  for (const id of tokens) {
+    const bytes = engine.bytes(id);
+    if (bytes.length > 0) return bytes[0] === 0x20 ? 1 : 0;
+  }
+  return 0;
+}
+
+/** What the format keeps of one choice. */
+class Line {
+  /** The prompt's text, or nothing. */
+  readonly echo: string;
+  readonly #echoes: boolean;
+  readonly #writer: TextLogprobsWriter | null;
+  started = false;
+
+  constructor(echo: string | null, writer: TextLogprobsWriter | null) {
+    this.echo = echo ?? '';
+    this.#echoes = echo !== null;
+    this.#writer = writer;
+  }
+
+  scores(prompt: readonly TokenLogprob[], generated: readonly TokenLogprob[]): TextLogprobs | null {
+    return this.#writer?.write(this.#echoes ? [...prompt, ...generated] : generated) ?? null;
+  }
+}
+
+class CompletionFormat implements WireFormat {
+  readonly #envelope: Envelope;
+  readonly #lines: Line[];
+  readonly #template: EventTemplate;
+  #begun = false;
+
+  constructor(envelope: Envelope, lines: Line[], stream: StreamOptions | null) {
+    this.#envelope = envelope;
+    this.#lines = lines;
+    this.#template = new EventTemplate('text_completion', envelope, stream);
+  }
+
+  chunk(index: number, delta: Delta): string {
+    const begin = this.#begun ? '' : this.#begin();
+    const line = this.#line(index);
+    const text = line.started ? delta.text : line.echo + delta.text;
+    line.started = true;
+    const prompt = delta.promptLogprobs ?? [];
+    if (text === '' && delta.logprobs.length === 0 && prompt.length === 0 && delta.finish === null) return begin;
+    const logprobs = line.scores(prompt, delta.logprobs);
+    return begin + this.#event(index, text, logprobs, delta.finish?.reason ?? null);
+  }
+
+  usage(usage: Usage): string {
+    return this.#template.usage(usage);
+  }
+
+  whole(choices: readonly Choice[], usage: Usage): object {
+    return {
+      ...header('text_completion', this.#envelope),
+      choices: choices.map((choice, index) => ({
+        index,
+        text: this.#line(index).echo + choice.text,
+        logprobs: this.#line(index).scores(choice.promptLogprobs, choice.logprobs),
+        finish_reason: choice.reason,
+      })),
+      usage,
+    };
+  }
+
+  /** With several choices, an empty chunk of each first, so that they appear in index order. */
+  #begin(): string {
+    this.#begun = true;
+    if (this.#lines.length === 1) return '';
+    return this.#lines.map((_, index) => this.#event(index, '', null, null)).join('');
+  }
+
+  #line(index: number): Line {
+    const line = this.#lines[index];
+    if (line === undefined) throw new RangeError(`choice ${index} of ${this.#lines.length}`);
+    return line;
+  }
+
+  #event(index: number, text: string, logprobs: TextLogprobs | null, reason: string | null): string {
+    const shown = JSON.stringify(text);
+    const scores = logprobs === null ? 'null' : JSON.stringify(logprobs);
+    const finish = reason === null ? 'null' : `"${reason}"`;
+    return this.#template.chunk(`{"index":${index},"text":${shown},"logprobs":${scores},"finish_reason":${finish}}`, shown);
+  }
+}

@@ -1,0 +1,83 @@
+// The request bodies: one object is the validation and the type. What is not named here is reported as ignored (fields.ts).
+import Type, { type Static, type TSchema } from 'typebox';
+
+const nullable = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
+const count = (minimum: number) => Type.Integer({ minimum });
+
+/** Choices of one request, prompts included: 2048 is also the most inputs that the API's other routes take. */
+export const maxChoices = 2048;
+
+/** JSON numbers are doubles: 2^63 - 1 arrives as 2^63, so both ends are inclusive. */
+const int64 = Type.Integer({ minimum: -(2 ** 63), maximum: 2 ** 63 });
+
+const sampling = {
+  model: Type.String(),
+  temperature: nullable(Type.Number({ minimum: 0, maximum: 2 })),
+  top_p: nullable(Type.Number({ minimum: 0, maximum: 1 })),
+  n: nullable(Type.Integer({ minimum: 1, maximum: 128 })),
+  stop: nullable(
+    Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 4 })]),
+  ),
+  seed: nullable(int64),
+  presence_penalty: nullable(Type.Number({ minimum: -2, maximum: 2 })),
+  frequency_penalty: nullable(Type.Number({ minimum: -2, maximum: 2 })),
+  logit_bias: nullable(Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }))),
+  stream: nullable(Type.Boolean()),
+  stream_options: nullable(
+    Type.Object({ include_usage: nullable(Type.Boolean()), include_obfuscation: nullable(Type.Boolean()) }),
+  ),
+  // Beyond OpenAI's own, as vLLM names them.
+  top_k: nullable(count(-1)),
+  min_p: nullable(Type.Number({ minimum: 0, maximum: 1 })),
+  // Smaller or larger divisors would overflow a float32 logit.
+  repetition_penalty: nullable(Type.Number({ minimum: 0.01, maximum: 100 })),
+  stop_token_ids: nullable(Type.Array(count(0), { maxItems: 32 })),
+  min_tokens: nullable(count(0)),
+  ignore_eos: nullable(Type.Boolean()),
+};
+
+export const SamplingBody = Type.Object(sampling);
+export type SamplingBody = Static<typeof SamplingBody>;
+
+export const ContentPart = Type.Object({ type: Type.String(), text: nullable(Type.String()) });
+
+export const ChatMessage = Type.Object({
+  role: Type.Enum(['system', 'developer', 'user', 'assistant', 'tool']),
+  content: nullable(Type.Union([Type.String(), Type.Array(ContentPart, { minItems: 1 })])),
+  name: nullable(Type.String()),
+  tool_call_id: nullable(Type.String()),
+});
+export type ChatMessage = Static<typeof ChatMessage>;
+
+export const ChatBody = Type.Object({
+  ...sampling,
+  messages: Type.Array(ChatMessage, { minItems: 1 }),
+  max_tokens: nullable(count(1)),
+  max_completion_tokens: nullable(count(1)),
+  logprobs: nullable(Type.Boolean()),
+  top_logprobs: nullable(Type.Integer({ minimum: 0, maximum: 20 })),
+});
+export type ChatBody = Static<typeof ChatBody>;
+
+const TokenIds = Type.Array(count(0), { minItems: 1 });
+
+export const Prompts = Type.Union(
+  [
+    Type.String(),
+    Type.Array(Type.String(), { minItems: 1, maxItems: maxChoices }),
+    TokenIds,
+    Type.Array(TokenIds, { minItems: 1, maxItems: maxChoices }),
+    Type.Null(),
+  ],
+  { expected: `a string, token ids, or up to ${maxChoices} of either in an array, none of them an empty array` },
+);
+
+export const CompletionBody = Type.Object({
+  ...sampling,
+  prompt: Prompts,
+  max_tokens: nullable(count(0)),
+  logprobs: nullable(Type.Integer({ minimum: 0, maximum: 20 })),
+  echo: nullable(Type.Boolean()),
+  best_of: nullable(count(1)),
+});
+export type CompletionBody = Static<typeof CompletionBody>;

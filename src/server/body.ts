@@ -1,0 +1,51 @@
+// Request bodies: JSON in UTF-8, of bounded depth, without coercion.
+import { isUtf8 } from 'node:buffer';
+import type { FastifyInstance } from 'fastify';
+import { encodedBody, notJson, tooDeep } from './errors.ts';
+
+const maxDepth = 64;
+const [quote, backslash] = [0x22, 0x5c];
+const [openBracket, openBrace, closeBracket, closeBrace] = [0x5b, 0x7b, 0x5d, 0x7d];
+
+export function acceptJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    async (request: { headers: NodeJS.Dict<unknown> }, body: Buffer) => {
+      const encoding = request.headers['content-encoding'];
+      if (typeof encoding === 'string' && encoding !== 'identity') throw encodedBody(encoding);
+      return parseJson(body);
+    },
+  );
+}
+
+export function parseJson(body: Buffer): unknown {
+  if (body.length === 0) throw notJson('it is empty');
+  if (!isUtf8(body)) throw notJson('it is not UTF-8');
+  if (depth(body) > maxDepth) throw tooDeep(maxDepth);
+  try {
+    return JSON.parse(body.toString('utf8'));
+  } catch (error) {
+    // V8's message quotes the body; the position is enough.
+    const position = /position \d+/.exec(String(error))?.[0] ?? 'its end';
+    throw notJson(`there is a mistake at ${position}`);
+  }
+}
+
+/** Deepest nesting of arrays and objects; stops counting soon after the limit. */
+function depth(json: Buffer): number {
+  let deepest = 0;
+  let open = 0;
+  let inString = false;
+  for (let i = 0; i < json.length && deepest <= maxDepth; i++) {
+    const byte = json[i];
+    if (inString) {
+      if (byte === backslash) i++;
+      else if (byte === quote) inString = false;
+    } else if (byte === quote) inString = true;
+    else if (byte === openBracket || byte === openBrace) deepest = Math.max(deepest, ++open);
+    else if (byte === closeBracket || byte === closeBrace) open--;
+  }
+  return deepest;
+}

@@ -1,0 +1,17 @@
+import { completionJob, completionSampling, encodePrompts } from '../../openai/completions.ts';
+import { CompletionBody } from '../../openai/schema.ts';
+import type { App } from '../context.ts';
+import { respond } from '../respond.ts';
+import { begin, type GenerateDeps } from './generate.ts';
+
+export function completionRoute(app: App, deps: GenerateDeps): void {
+  const { engine, options } = deps;
+  app.post('/v1/completions', { schema: { body: CompletionBody }, onRequest: deps.admit }, async (request, reply) => {
+    const { body, tenant } = request;
+    const envelope = begin(deps, 'cmpl', CompletionBody, request, reply);
+    const sampling = completionSampling(body, options.defaults, engine.info);
+    const prompts = await encodePrompts(body, engine);
+    const job = completionJob({ envelope, body, sampling, prompts, salt: tenant.salt }, engine);
+    return respond(deps, request, reply, job);
+  });
+}
