@@ -1,0 +1,91 @@
+#include "model/load.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "backend/error.h"
+#include "make_backend.h"
+#include "model/memory_plan.h"
+#include "model/rope.h"
+
+namespace gattling {
+
+namespace {
+
+void check_options(const LoadOptions& o) {
+  check(o.block_size >= 16 && o.block_size <= 256 && o.block_size % 16 == 0, "block_size is ", o.block_size,
+        "; it must be a multiple of 16 from 16 to 256");
+  check(o.max_num_seqs >= 1 && o.max_num_seqs <= 4096, "max_num_seqs is ", o.max_num_seqs,
+        "; it must be from 1 to 4096");
+  check(o.max_num_batched_tokens >= 1 && o.max_num_batched_tokens <= 1 << 16, "max_num_batched_tokens is ",
+        o.max_num_batched_tokens, "; it must be from 1 to 65536");
+  check(o.max_model_len >= 0 && o.threads >= 0, "max_model_len and threads must not be negative");
+}
+
+StateShape state_shape(const ModelConfig& config, const LoadOptions& options, DType kv_dtype) {
+  StateShape state{};
+  state.n_slots = options.max_num_seqs;
+  state.max_rows = options.max_num_batched_tokens;
+  state.block_size = options.block_size;
+  state.n_layers = config.n_layers;
+  state.n_heads = config.n_heads;
+  state.n_kv_heads = config.n_kv_heads;
+  state.head_dim = config.head_dim;
+  state.vocab_size = config.vocab_size;
+  state.hidden_size = config.hidden_size;
+  state.sliding_window = config.sliding_window;
+  state.kv_dtype = kv_dtype;
+  state.inv_freq = inv_freq(config.rope, config.head_dim);
+  return state;
+}
+
+ModelInfo model_info(const ModelConfig& config, const LoadOptions& options, const StateShape& state) {
+  ModelInfo info;
+  info.architecture = config.architecture;
+  info.kv_dtype = state.kv_dtype;
+  info.vocab_size = config.vocab_size;
+  info.hidden_size = config.hidden_size;
+  info.n_layers = config.n_layers;
+  info.n_heads = config.n_heads;
+  info.n_kv_heads = config.n_kv_heads;
+  info.head_dim = config.head_dim;
+  info.max_position = config.max_position;
+  info.max_num_seqs = options.max_num_seqs;
+  info.max_num_batched_tokens = options.max_num_batched_tokens;
+  info.block_size = options.block_size;
+  return info;
+}
+
+}  // namespace
+
+std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress& progress) {
+  check_options(options);
+  const ModelConfig config = load_config(options.folder);
+  Checkpoint checkpoint = Checkpoint::open(options.folder);
+  const TensorSpec table = embedding_spec(config).parts[0];
+  const DType dtype = options.dtype.value_or(checkpoint.get(table.name, table.shape).dtype);
+
+  std::unique_ptr<Backend> backend = make_backend(options.device, {options.threads, dtype, options.unit});
+  check(checkpoint.total_bytes() <= backend->free_memory(), "the weights take ", format_bytes(checkpoint.total_bytes()),
+        " and ", format_bytes(backend->free_memory()), " of memory are free on ", backend->info().device);
+  auto model = std::make_unique<Transformer>(config, std::move(backend), checkpoint, progress);
+
+  StateShape state = state_shape(config, options, options.kv_dtype.value_or(dtype));
+  ModelInfo info = model_info(config, options, state);
+  const uint64_t block_bytes = model->backend().block_bytes(state);
+  const MemoryPlan plan =
+      plan_memory({block_bytes, options.block_size, model->backend().free_memory(), options.kv_cache_memory,
+                   options.max_model_len, config.max_position, options.max_num_seqs});
+  state.n_blocks = plan.n_blocks;
+  state.max_blocks = (plan.max_model_len + options.block_size - 1) / options.block_size;
+  info.dtype = dtype;
+  info.backend = model->backend().info();
+  info.max_model_len = plan.max_model_len;
+  info.n_blocks = plan.n_blocks;
+  info.weight_bytes = model->weight_bytes();
+  info.kv_bytes = block_bytes * plan.n_blocks;
+  model->allocate(state, std::move(info));
+  return model;
+}
+
+}  // namespace gattling

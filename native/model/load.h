@@ -1,0 +1,31 @@
+// From a model folder to a model that is ready to step.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "model/model.h"
+#include "model/transformer.h"
+
+namespace gattling {
+
+struct LoadOptions {
+  std::string folder;
+  std::string device = "auto";    // auto, cpu, cuda
+  std::optional<DType> dtype;     // none: the checkpoint's class
+  std::optional<DType> kv_dtype;  // none: that of dtype
+  int max_model_len = 0;          // 0: what the model was made for, or as much as fits
+  int max_num_seqs = 256;
+  int max_num_batched_tokens = 512;
+  int block_size = 16;
+  uint64_t kv_cache_memory = 0;  // bytes; 0: choose
+  int threads = 0;               // 0: physical cores
+  std::string unit;              // forces the CPU's arithmetic unit; ""
+};
+
+// Throws Error with one sentence on anything that cannot be loaded, or cannot fit.
+std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress& progress);
+
+}  // namespace gattling

@@ -1,0 +1,4 @@
+gattling_test(blocks_test gattling_engine)
+gattling_test(scheduler_test gattling_engine)
+gattling_test(engine_test gattling_engine threads)
+gattling_test(memory_plan_test gattling_engine)

@@ -1,0 +1,242 @@
+#include "core/engine.h"
+
+#include <condition_variable>
+#include <map>
+
+#include "model/fake.h"
+#include "test.h"
+
+using namespace gattling;
+
+namespace {
+
+// A caller that drains on its own thread's behalf: wake() only notifies.
+class Caller {
+ public:
+  struct Told {
+    std::vector<int32_t> tokens;
+    int finish = -1;
+    std::string error;
+  };
+
+  explicit Caller(const FakeOptions& options) : engine(make_fake_model(options), true, [this] { wake(); }) {}
+
+  uint32_t submit(std::vector<int32_t> prompt, int max_tokens, bool constrained = false) {
+    auto s = std::make_unique<Sequence>();
+    s->tokens = std::move(prompt);
+    s->max_tokens = max_tokens;
+    s->constrained = constrained;
+    return engine.submit(std::move(s));
+  }
+
+  // Waits for mail until `done`, which the events make true.
+  template <typename Done>
+  void wait(Done done) {
+    while (!done()) {
+      {
+        std::unique_lock lock(mutex_);
+        arrived_.wait(lock, [&] { return n_wakes_ > n_seen_; });
+        n_seen_ = n_wakes_;
+      }
+      take();
+    }
+  }
+
+  void wait_for(uint32_t id) {
+    wait([&] { return told[id].finish >= 0; });
+  }
+
+  void take() {
+    const Mail mail = engine.drain();
+    size_t error = 0;
+    for (size_t i = 0; i < mail.events.size(); ++i) {
+      Told& t = told[mail.events.ids[i]];
+      const auto kind = static_cast<EventKind>(mail.events.kinds[i]);
+      if (kind == EventKind::Token) t.tokens.push_back(mail.events.a[i]);
+      if (kind == EventKind::Finish) {
+        t.finish = mail.events.a[i];
+        if (t.finish == static_cast<int>(FinishCode::Error)) t.error = mail.events.errors[error++];
+      }
+    }
+    replies.insert(replies.end(), mail.replies.begin(), mail.replies.end());
+  }
+
+  int n_wakes() {
+    const std::lock_guard lock(mutex_);
+    return n_wakes_;
+  }
+
+  std::map<uint32_t, Told> told;
+  std::vector<StatsReply> replies;
+
+ private:
+  void wake() {
+    const std::lock_guard lock(mutex_);
+    ++n_wakes_;
+    arrived_.notify_one();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  int n_wakes_ = 0, n_seen_ = 0;
+
+ public:
+  Engine engine;  // last: its thread calls wake()
+};
+
+FakeOptions options(int depth = 0) {
+  FakeOptions o;
+  o.vocab_size = 1000;
+  o.max_model_len = 512;
+  o.max_num_seqs = 32;
+  o.depth = depth;
+  return o;
+}
+
+std::vector<int32_t> expected(const std::vector<int32_t>& prompt, int n) {
+  std::vector<int32_t> all = prompt;
+  while (n-- > 0) all.push_back(fake_next(all.back(), static_cast<int>(all.size()) - 1, 1000));
+  return {all.begin() + static_cast<long>(prompt.size()), all.end()};
+}
+
+}  // namespace
+
+TEST(tokens_are_the_models_at_both_depths) {
+  for (int depth : {0, 1}) {
+    Caller caller(options(depth));
+    std::vector<uint32_t> ids;
+    for (int i = 0; i < 40; ++i) ids.push_back(caller.submit({i, i + 1}, 20 + i));
+    for (uint32_t id : ids) caller.wait_for(id);
+    for (int i = 0; i < 40; ++i) {
+      CHECK(caller.told[ids[i]].tokens == expected({i, i + 1}, 20 + i));
+      CHECK(caller.told[ids[i]].finish == static_cast<int>(FinishCode::Length));
+    }
+  }
+}
+
+TEST(sixteen_requests_share_their_steps) {
+  FakeOptions o = options();
+  o.step_microseconds = 1000;
+  Caller caller(o);
+  std::vector<uint32_t> ids;
+  for (int i = 0; i < 16; ++i) ids.push_back(caller.submit({i}, 256));
+  for (uint32_t id : ids) caller.wait_for(id);
+  caller.engine.stats(1);
+  caller.wait([&] { return !caller.replies.empty(); });
+  CHECK(caller.replies[0].stats.n_steps <= 300);
+  CHECK(caller.replies[0].stats.n_generated_tokens == 16 * 256);
+}
+
+TEST(cancel_frees_blocks) {
+  for (int depth : {0, 1}) {
+    FakeOptions o = options(depth);
+    o.step_microseconds = 200;
+    Caller caller(o);
+    const uint32_t long_one = caller.submit({1, 2, 3}, 500);
+    caller.wait([&] { return caller.told[long_one].tokens.size() > 3; });
+    caller.engine.cancel(long_one);
+    caller.engine.cancel(long_one);
+    caller.engine.cancel(12345);
+    caller.wait_for(long_one);
+    CHECK(caller.told[long_one].finish == static_cast<int>(FinishCode::Cancelled));
+    const uint32_t after = caller.submit({5}, 3);
+    caller.wait_for(after);
+    caller.engine.stats(1);
+    caller.wait([&] { return !caller.replies.empty(); });
+    CHECK(caller.replies[0].stats.n_free_blocks == caller.replies[0].stats.n_blocks);
+  }
+}
+
+TEST(a_bad_row_ends_its_own_request_only) {
+  FakeOptions o = options();
+  o.not_finite_token = 77;
+  Caller caller(o);
+  const uint32_t good = caller.submit({1}, 50), bad = caller.submit({77}, 50);
+  caller.wait_for(good);
+  caller.wait_for(bad);
+  CHECK(caller.told[bad].error.find("not finite") != std::string::npos && caller.told[bad].tokens.empty());
+  CHECK(caller.told[good].tokens == expected({1}, 50));
+}
+
+TEST(the_engine_outlives_a_failed_step) {
+  for (int depth : {0, 1}) {
+    FakeOptions o = options(depth);
+    o.fail_token = 999;
+    Caller caller(o);
+    const uint32_t bad = caller.submit({999}, 50);
+    caller.wait_for(bad);
+    CHECK(caller.told[bad].error.find("told to fail") != std::string::npos);
+    const uint32_t good = caller.submit({1}, 5);
+    caller.wait_for(good);
+    CHECK(caller.told[good].tokens == expected({1}, 5));
+  }
+}
+
+TEST(a_mask_decides_and_may_come_late) {
+  for (int depth : {0, 1}) {
+    FakeOptions o = options(depth);
+    o.step_microseconds = 100;
+    Caller caller(o);
+    const uint32_t id = caller.submit({1, 2}, 3, true);
+    const uint32_t neighbour = caller.submit({3}, 20);
+    caller.wait_for(neighbour);  // which needs no mask
+    CHECK(caller.told[id].tokens.empty());
+    for (int position = 2; position < 5; ++position) {
+      std::vector<uint32_t> bits((1000 + 31) / 32);
+      const int only = 100 + position;
+      bits[only / 32] = 1u << (only % 32);
+      caller.engine.mask(id, position, bits);
+      caller.wait([&] { return static_cast<int>(caller.told[id].tokens.size()) == position - 1; });
+      CHECK(caller.told[id].tokens.back() == only);
+    }
+    THROWS("words", caller.engine.mask(id, 5, {1}));
+  }
+}
+
+TEST(what_could_touch_memory_is_refused) {
+  Caller caller(options());
+  THROWS("at least one token", caller.submit({}, 5));
+  THROWS("outside the vocabulary", caller.submit({1000}, 5));
+  THROWS("outside the vocabulary", caller.submit({-1}, 5));
+  THROWS("512 together", caller.submit({1}, 512));
+  THROWS("at least 1", caller.submit({1}, 0));
+  THROWS("together", caller.submit({1}, 2147483647));
+  auto s = std::make_unique<Sequence>();
+  s->tokens = {1};
+  s->max_tokens = 1;
+  s->sampling.bias = {{1000, 1.0f}};
+  THROWS("bias", caller.engine.submit(std::move(s)));
+}
+
+TEST(close_ends_what_runs) {
+  for (int depth : {0, 1}) {
+    FakeOptions o = options(depth);
+    o.step_microseconds = 500;
+    Caller caller(o);
+    const uint32_t id = caller.submit({1}, 500);
+    caller.engine.close();
+    caller.engine.close();
+    caller.take();
+    CHECK(caller.told[id].finish == static_cast<int>(FinishCode::Cancelled));
+    THROWS("closed", caller.submit({1}, 5));
+  }
+}
+
+TEST(two_engines_live_in_one_process) {
+  Caller a(options()), b(options(1));
+  const uint32_t in_a = a.submit({1}, 30), in_b = b.submit({2}, 30);
+  b.wait_for(in_b);
+  a.wait_for(in_a);
+  CHECK(a.told[in_a].tokens == expected({1}, 30) && b.told[in_b].tokens == expected({2}, 30));
+}
+
+TEST(a_slow_caller_finds_more_per_wake) {
+  int n_wakes = 0;
+  Outbox counted([&] { ++n_wakes; });
+  Events events;
+  events.add(1, EventKind::Token, 5, -1);
+  for (int i = 0; i < 100; ++i) counted.post(events);
+  CHECK(n_wakes == 1 && counted.drain().events.size() == 100 && counted.drain().empty());
+  counted.post(events);
+  CHECK(n_wakes == 2);
+}
