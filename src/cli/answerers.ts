@@ -26,7 +26,7 @@ function generateRequest(
     temperature: temperature ?? defaults.temperature ?? 1,
     topK: defaults.topK ?? 0,
     topP: defaults.topP ?? 1,
-    minP: 0,
+    minP: defaults.minP ?? 0,
     presencePenalty: 0,
     frequencyPenalty: 0,
     repetitionPenalty: defaults.repetitionPenalty ?? 1,

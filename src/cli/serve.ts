@@ -24,7 +24,7 @@ function serverOptions(config: ServeConfig, { folder }: Loaded): ServerOptions {
     modelNames: [first, ...others],
     apiKeys: config.apiKey,
     created: Math.floor(Date.now() / 1000),
-    defaults: folder.generation.sampling,
+    defaults: { ...folder.generation.sampling, ...(config.seed === undefined ? {} : { seed: config.seed }) },
     version: version(),
     rateLimit: config.rateLimit === 0 ? null : config.rateLimit,
   };

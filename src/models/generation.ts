@@ -7,6 +7,7 @@ export interface SamplingDefaults {
   temperature?: number;
   topP?: number;
   topK?: number;
+  minP?: number;
   repetitionPenalty?: number;
 }
 
@@ -37,6 +38,7 @@ const RANGES: Readonly<Record<string, Range>> = {
   top_p: { key: 'topP', fits: (value) => value > 0 && value <= 1, form: 'a number above 0, at most 1' },
   // transformers writes 0 for "off", vLLM -1.
   top_k: { key: 'topK', fits: (value) => Number.isInteger(value) && value >= -1, form: 'a whole number, 0 for off' },
+  min_p: { key: 'minP', fits: (value) => value >= 0 && value <= 1, form: 'a number from 0 to 1' },
   repetition_penalty: { key: 'repetitionPenalty', fits: (value) => value > 0 && value <= 100, form: 'a number above 0' },
 };
 

@@ -10,6 +10,8 @@ export interface SamplingDefaults {
   topK?: number;
   minP?: number;
   repetitionPenalty?: number;
+  /** Seed of requests that bring none; the server's choice, not the checkpoint's. */
+  seed?: number;
 }
 
 /** What a request may use of the model. */
@@ -40,13 +42,15 @@ export function toSampling(body: SamplingBody, defaults: SamplingDefaults, limit
     presencePenalty: body.presence_penalty ?? 0,
     frequencyPenalty: body.frequency_penalty ?? 0,
     repetitionPenalty: body.repetition_penalty ?? defaults.repetitionPenalty ?? 1,
-    seed: body.seed == null ? null : BigInt.asUintN(64, BigInt(body.seed)),
+    seed: toSeed(body.seed ?? defaults.seed),
     logitBias: toLogitBias(body.logit_bias ?? {}, limits.vocabSize),
     stop: typeof body.stop === 'string' ? [body.stop] : (body.stop ?? []),
     stopTokenIds: tokenIds(body.stop_token_ids ?? [], limits.vocabSize, 'stop_token_ids'),
     ignoreEos: body.ignore_eos ?? false,
   };
 }
+
+const toSeed = (seed: number | undefined) => (seed === undefined ? null : BigInt.asUintN(64, BigInt(seed)));
 
 /** Choice i of n: its own seed, so that a seeded request gives n different and repeatable choices. */
 export const seedOf = (seed: bigint | null, choice: number) =>
