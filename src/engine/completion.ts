@@ -10,9 +10,6 @@ export interface CompletionOptions {
   logprobs: boolean;
 }
 
-/** UTF-16 units of a text's first character. */
-const firstWidth = (text: string): number => ((text.codePointAt(0) ?? 0) > 0xffff ? 2 : 1);
-
 export class Completion {
   /** Tokens pushed, up to and with the one that completed a stop string. */
   numTokens = 0;
@@ -60,7 +57,7 @@ export class Completion {
     }
     const wasHolding = this.#detokenizer.holding;
     const text = this.#detokenizer.push(id);
-    if (wasHolding && text !== '') this.#closeEnds(text);
+    if (wasHolding && text !== '') this.#closeEnds();
     this.#numDecoded += text.length;
     if (logprob !== null) {
       this.#waiting.push(logprob);
@@ -74,15 +71,15 @@ export class Completion {
   end(): void {
     if (this.stopped) return;
     const text = this.#detokenizer.flush();
-    if (text !== '') this.#closeEnds(text);
+    if (text !== '') this.#closeEnds();
     this.#release(text);
     if (!this.stopped && this.#matcher !== null) this.#out(this.#matcher.flush());
     this.#releaseLogprobs();
   }
 
-  /** What the bytes held back have become is exactly the first character of the text that follows them. */
-  #closeEnds(text: string): void {
-    const end = this.#numDecoded + firstWidth(text);
+  /** Bytes held back become exactly the next character. Text is released by whole characters: one unit stands for both of a pair. */
+  #closeEnds(): void {
+    const end = this.#numDecoded + 1;
     for (let i = this.#ends.length - 1; i >= 0 && this.#ends[i] === Number.POSITIVE_INFINITY; i--) this.#ends[i] = end;
   }
 

@@ -1,5 +1,6 @@
 // One sequence as its consumer sees it: an iterator of deltas, written by hand because an async generator costs more promises
 // per chunk. Whatever came since the consumer last looked is one delta.
+import { setMaxListeners } from 'node:events';
 import { FinishCode } from '../native/addon.ts';
 import type { Completion } from './completion.ts';
 import { type Delta, EngineError, type Finish, type GenerateRequest, type TokenLogprob } from './types.ts';
@@ -135,6 +136,8 @@ export class Generation implements AsyncIterableIterator<Delta> {
       return;
     }
     this.#state = 'running';
+    // All choices of a request listen to its signal: more than 10 are no leak.
+    setMaxListeners(0, this.#signal);
     this.#signal.addEventListener('abort', this.#onAbort);
   }
 
@@ -160,7 +163,9 @@ export class Generation implements AsyncIterableIterator<Delta> {
   }
 
   #take(): Delta {
-    const delta = { ...this.#completion.take(), promptLogprobs: this.#promptLogprobs, finish: this.#finish };
+    // Spelled out: spreading cost half of a chunk's time.
+    const { text, logprobs } = this.#completion.take();
+    const delta = { text, logprobs, promptLogprobs: this.#promptLogprobs, finish: this.#finish };
     this.#promptLogprobs = null;
     if (this.#finish !== null) this.#close();
     return delta;

@@ -66,6 +66,25 @@ describe('Detokenizer', () => {
     expect(detokenizer.flush()).toBe('');
   });
 
+  it.each([
+    ['e0', '9f', 'a0'],
+    ['ed', 'a0', '9f'],
+    ['f0', '8f', '90'],
+    ['f4', '90', '8f'],
+    ['c3', '41', 'a9'],
+    ['e4', 'c3', 'bd'],
+  ])('does not wait after %s for the rest of a character when %s makes it impossible', (lead, wrong, right) => {
+    const push = (second: string): { text: string; holding: boolean } => {
+      const pieces = [lead, second].map((hex) => Uint8Array.from(Buffer.from(hex, 'hex')));
+      const detokenizer = new Detokenizer(new Pieces(new TableTokenizer(pieces)), false);
+      return { text: detokenizer.push(0) + detokenizer.push(1), holding: detokenizer.holding };
+    };
+    const startsAnother = wrong === 'c3';
+    expect(push(wrong).text).toMatch(startsAnother ? /^\ufffd$/u : /^\ufffd.$/u);
+    expect(push(wrong).holding).toBe(startsAnother);
+    expect(push(right)).toEqual(lead === 'c3' ? { text: 'é', holding: false } : { text: '', holding: true });
+  });
+
   it('lets a special token pass between the bytes of a character', () => {
     const tokenizer = new TableTokenizer([null, Uint8Array.of(0xc3), Uint8Array.of(0xa9)]);
     const detokenizer = new Detokenizer(new Pieces(tokenizer), true);

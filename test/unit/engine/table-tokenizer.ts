@@ -1,5 +1,5 @@
 // A tokenizer by table: id k has the bytes of pieces[k]; null is a special token.
-import type { Tokenizer } from '../../../src/text/types.ts';
+import type { Prompt, Segment, Span, Tokenizer } from '../../../src/text/types.ts';
 
 export type Piece = string | Uint8Array | null;
 
@@ -55,11 +55,19 @@ export class TableTokenizer implements Tokenizer {
   }
 
   async encodeMarkup(text: string): Promise<Uint32Array> {
+    const parts = text.split(/(<\d+>)/);
+    const segments = parts.map((part) => ({ text: part, control: this.specialStrings.includes(part), message: -1 }));
+    return (await this.encodeSegments(segments)).ids;
+  }
+
+  async encodeSegments(segments: readonly Segment[]): Promise<Prompt> {
     const ids: number[] = [];
-    for (const part of text.split(/(<\d+>)/)) {
-      if (this.specialStrings.includes(part)) ids.push(Number(part.slice(1, -1)));
-      else ids.push(...(await this.encode(part, false)));
+    const spans: Span[] = [];
+    for (const { text, control, message } of segments) {
+      const start = ids.length;
+      ids.push(...(control ? [Number(text.slice(1, -1))] : await this.encode(text, false)));
+      spans.push({ start, end: ids.length, message });
     }
-    return Uint32Array.from(ids);
+    return { ids: Uint32Array.from(ids), spans };
   }
 }

@@ -1,0 +1,116 @@
+// A request's life between the HTTP layer and the native engine: tokens down, deltas up.
+import { randomBytes } from 'node:crypto';
+import type { Addon, EngineInfo, EngineOptions, EngineStats, NativeEngine, Progress, SubmitRequest } from '../native/addon.ts';
+import { encodeChat } from '../text/prompt.ts';
+import { type ChatTemplate, type Conversation, type Prompt, TextError, type Tokenizer } from '../text/types.ts';
+import { Completion } from './completion.ts';
+import { Detokenizer, decode, isTextless, Pieces } from './detokenizer.ts';
+import { Generation } from './generation.ts';
+import { LiveSequences } from './sequences.ts';
+import type { Delta, Engine, GenerateRequest } from './types.ts';
+
+export interface EngineSetup {
+  addon: Addon;
+  options: EngineOptions;
+  tokenizer: Tokenizer;
+  /** null: the model has none, and chat is refused. */
+  template: ChatTemplate | null;
+  /** Ids that end a sequence unless the request ignores them. */
+  eosTokenIds: readonly number[];
+  onProgress: (progress: Progress) => void;
+}
+
+export async function createEngine(setup: EngineSetup): Promise<TextEngine> {
+  const sequences = new LiveSequences((request) => submitRequest(request, setup.eosTokenIds));
+  const native = await setup.addon.createEngine(setup.options, sequences.onStep, setup.onProgress);
+  sequences.open(native);
+  return new TextEngine(native, sequences, setup.tokenizer, setup.template);
+}
+
+function submitRequest(request: GenerateRequest, eosTokenIds: readonly number[]): SubmitRequest {
+  const eos = request.ignoreEos ? [] : eosTokenIds;
+  return {
+    tokens: request.tokens,
+    maxTokens: request.maxTokens,
+    minTokens: request.minTokens,
+    temperature: request.temperature,
+    topK: request.topK,
+    topP: request.topP,
+    minP: request.minP,
+    presencePenalty: request.presencePenalty,
+    frequencyPenalty: request.frequencyPenalty,
+    repetitionPenalty: request.repetitionPenalty,
+    seed: request.seed === null ? randomBytes(8).readBigUInt64LE() : BigInt.asUintN(64, request.seed),
+    logprobs: request.logprobs ?? -1,
+    promptLogprobs: request.promptLogprobs ?? -1,
+    biasIds: Uint32Array.from(request.logitBias.keys()),
+    biasValues: Float32Array.from(request.logitBias.values()),
+    stopTokenIds: Uint32Array.from(new Set([...request.stopTokenIds, ...eos])),
+    salt: request.salt,
+    constrained: false,
+  };
+}
+
+export class TextEngine implements Engine {
+  readonly info: EngineInfo;
+  readonly #native: NativeEngine;
+  readonly #sequences: LiveSequences;
+  readonly #tokenizer: Tokenizer;
+  readonly #template: ChatTemplate | null;
+  readonly #pieces: Pieces;
+
+  constructor(native: NativeEngine, sequences: LiveSequences, tokenizer: Tokenizer, template: ChatTemplate | null) {
+    this.info = native.info;
+    this.#native = native;
+    this.#sequences = sequences;
+    this.#tokenizer = tokenizer;
+    this.#template = template;
+    this.#pieces = new Pieces(tokenizer);
+  }
+
+  /** Sequences whose events are routed. */
+  get numLive(): number {
+    return this.#sequences.size;
+  }
+
+  async prepareChat(conversation: Conversation): Promise<Prompt> {
+    if (this.#template === null) {
+      throw new TextError('This model has no chat template; start the server with --chat-template, or use /v1/completions.');
+    }
+    return encodeChat(this.#tokenizer, this.#template, conversation);
+  }
+
+  async prepareText(text: string): Promise<Prompt> {
+    const ids = await this.#tokenizer.encode(text, true);
+    return { ids, spans: [{ start: 0, end: ids.length, message: 0 }] };
+  }
+
+  decode(ids: Uint32Array): string {
+    return decode(ids, this.#pieces);
+  }
+
+  spelling(id: number): string {
+    return this.#tokenizer.spelling(id);
+  }
+
+  bytes(id: number): Uint8Array {
+    return this.#tokenizer.bytes(id);
+  }
+
+  /** The sequence is submitted when the first delta is asked for. */
+  generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<Delta> {
+    const detokenizer = new Detokenizer(this.#pieces, isTextless(request.tokens, this.#tokenizer));
+    const { stop, minTokens } = request;
+    const completion = new Completion(detokenizer, { stop, minTokens, logprobs: request.logprobs !== null });
+    return new Generation(request, completion, this.#sequences, signal);
+  }
+
+  stats(): Promise<EngineStats> {
+    return this.#native.stats();
+  }
+
+  async close(): Promise<void> {
+    this.#sequences.close();
+    await this.#native.close();
+  }
+}
