@@ -26,6 +26,15 @@ export interface Prompt {
   spans: Span[];
 }
 
+/** A piece of a rendered prompt. */
+export interface Segment {
+  /** Data, whatever it looks like; or one of specialStrings when control. */
+  text: string;
+  control: boolean;
+  /** The message that it came from; -1 is the template's own markup. */
+  message: number;
+}
+
 export interface Tokenizer {
   /** Ids of the vocabulary, added tokens included (an upper bound: some ids may be unused). */
   readonly vocabSize: number;
@@ -42,6 +51,8 @@ export interface Tokenizer {
   encode(text: string, addSpecial: boolean): Promise<Uint32Array>;
   /** Markup: a rendered template in which special-token strings are control tokens. Off the event loop. */
   encodeMarkup(text: string): Promise<Uint32Array>;
+  /** What encodeMarkup gives for the joined text when its control strings are the control segments. Off the event loop. */
+  encodeSegments(segments: readonly Segment[]): Promise<Prompt>;
   /** Strings that are control tokens in markup, longest first. */
   readonly specialStrings: readonly string[];
   /** True when detokenising drops one leading space (SentencePiece's dummy prefix). */
