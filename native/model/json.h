@@ -49,10 +49,13 @@ class Json {
 
  private:
   friend class JsonReader;
+  template <typename T>
+  const T& as(const char* expected) const;
+
   std::variant<std::monostate, bool, Number, std::string, Array, Object> value_;
 };
 
 // Text of a file for use in an error: in quotes, control characters replaced, long text cut.
-std::string quoted(std::string_view text);
+std::string in_quotes(std::string_view text);
 
 }  // namespace gattling

@@ -2,8 +2,10 @@
 // data.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/tensor.h"
@@ -14,13 +16,15 @@ namespace gattling {
 // mmap.
 class MappedFile {
  public:
-  explicit MappedFile(const std::string& path);
+  // A file of more than max_bytes is an error.
+  explicit MappedFile(const std::string& path, size_t max_bytes = SIZE_MAX);
   ~MappedFile();
   MappedFile(MappedFile&& other) noexcept;
   MappedFile& operator=(MappedFile&&) = delete;
 
   const std::string& path() const { return path_; }
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
   // Starts reading the pages that hold `range`.
   void prefetch(std::span<const std::byte> range) const;
   // Takes the pages that hold `range` out of this process's memory; touching them again reads the file again.

@@ -1,0 +1,142 @@
+#include "model/checkpoint.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <string_view>
+
+#include "backend/error.h"
+#include "model/json.h"
+
+namespace gattling {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSingle = "model.safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
+constexpr size_t kMaxIndex = 64 << 20;
+
+std::string in_words(const std::vector<int64_t>& shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); ++i) out += concat(i ? ", " : "", shape[i]);
+  return out + "]";
+}
+
+// A shard is a file of the folder itself, whatever the index says.
+bool is_plain_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string_view("/\\\0", 3)) == name.npos;
+}
+
+bool exists(const std::string& path) {
+  std::error_code ignored;  // opening it will tell
+  return fs::exists(path, ignored);
+}
+
+// What the folder holds in place of safetensors.
+[[noreturn]] void no_weights(const std::string& folder) {
+  std::error_code ignored;
+  for (const auto& file : fs::directory_iterator(folder, ignored)) {
+    const std::string extension = file.path().extension();
+    check(extension != ".bin" && extension != ".pth" && extension != ".pt", folder, " holds its weights as a pickle (",
+          file.path().filename().string(), "), which is never read because it can run code; convert it to ", kSingle);
+  }
+  fail(folder, " holds neither ", kSingle, " nor ", kIndex);
+}
+
+// Bytes that differ from the front or the back: small for names that differ in one place.
+size_t difference(std::string_view a, std::string_view b) {
+  const size_t shorter = std::min(a.size(), b.size());
+  size_t same = 0, tail = 0;
+  while (same < shorter && a[same] == b[same]) ++same;
+  while (tail < shorter - same && a[a.size() - 1 - tail] == b[b.size() - 1 - tail]) ++tail;
+  return std::max(a.size(), b.size()) - same - tail;
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const std::string& folder) {
+  Checkpoint checkpoint(folder);
+  std::error_code ignored;
+  check(fs::is_directory(folder, ignored), folder, " must be a folder that holds a model");
+  if (exists(folder + "/" + kSingle))
+    checkpoint.add_file(kSingle);
+  else if (exists(folder + "/" + kIndex))
+    checkpoint.add_shards(kIndex);
+  else
+    no_weights(folder);
+  for (const auto& [name, entry] : checkpoint.entries_) checkpoint.total_bytes_ += checkpoint.tensor(entry).bytes();
+  return checkpoint;
+}
+
+void Checkpoint::add_file(const std::string& name) {
+  files_.emplace_back(folder_ + "/" + name);
+  const std::vector<HostTensor>& tensors = files_.back().tensors();
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const auto [at, added] = entries_.try_emplace(tensors[i].name, Entry{files_.size() - 1, i});
+    check(added, files_[at->second.file].path(), " and ", files_.back().path(), " both hold the tensor ",
+          in_quotes(tensors[i].name), "; one of them must");
+  }
+}
+
+void Checkpoint::add_shards(const std::string& index_name) {
+  const MappedFile file(folder_ + "/" + index_name, kMaxIndex);
+  const Json index = Json::parse(file.text(), file.path());
+  const Json* weight_map = index.is_object() ? index.find("weight_map") : nullptr;
+  check(weight_map && weight_map->is_object(), file.path(), " must have an object as its \"weight_map\"");
+
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : weight_map->object()) {
+    check(shard.is_string() && is_plain_name(shard.string()), file.path(), ": the shard of tensor ", in_quotes(tensor),
+          " is ", shard.describe(), "; expected is the name of a file in the same folder");
+    shards.insert(shard.string());
+  }
+  for (const std::string& shard : shards) {
+    check(exists(folder_ + "/" + shard), folder_ + "/" + shard, " is missing, but ", index_name, " names it");
+    add_file(shard);
+  }
+  for (const auto& [tensor, shard] : weight_map->object()) {
+    const auto at = entries_.find(tensor);
+    check(at != entries_.end() && files_[at->second.file].path() == folder_ + "/" + shard.string(), folder_, "/",
+          shard.string(), " does not hold the tensor ", in_quotes(tensor), ", but ", index_name, " says so");
+  }
+}
+
+const HostTensor& Checkpoint::get(const std::string& name, const std::vector<int64_t>& shape) {
+  const auto at = entries_.find(name);
+  if (at == entries_.end()) fail(missing(name));
+  const HostTensor& found = tensor(at->second);
+  const SafeTensors& file = files_[at->second.file];
+  check(found.shape == shape, file.path(), ": tensor ", in_quotes(name), " has the shape ", in_words(found.shape),
+        "; expected by config.json is ", in_words(shape));
+  file.prefetch(found);
+  at->second.used = true;
+  return found;
+}
+
+void Checkpoint::release(const std::string& name) const {
+  const auto at = entries_.find(name);
+  if (at != entries_.end()) files_[at->second.file].release(tensor(at->second));
+}
+
+std::vector<std::string> Checkpoint::unused() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_)
+    if (!entry.used) names.push_back(name);
+  return names;
+}
+
+std::string Checkpoint::missing(const std::string& name) const {
+  const std::string where = files_.size() == 1 ? files_[0].path() : folder_;
+  std::string nearest;
+  size_t least = name.size() / 2 + 1;  // farther names are no help
+  for (const auto& [other, entry] : entries_) {
+    if (difference(name, other) >= least) continue;
+    least = difference(name, other);
+    nearest = other;
+  }
+  const std::string hint = nearest.empty() ? "" : ", the nearest of which is " + in_quotes(nearest);
+  return concat(where, " does not hold the tensor ", in_quotes(name), ", only ", entries_.size(), " others", hint);
+}
+
+}  // namespace gattling

@@ -1,0 +1,6 @@
+gattling_test(json_test gattling_model)
+gattling_test(safetensors_test gattling_model)
+gattling_test(checkpoint_test gattling_model)
+gattling_test(config_test gattling_model)
+gattling_test(rope_test gattling_model)
+gattling_test(synth_test gattling_model)
