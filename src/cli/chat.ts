@@ -1,15 +1,9 @@
-import { ChatConfig, ConfigError } from '../config.ts';
+import { type ChatConfig, ConfigError } from '../config.ts';
 import { type Answerer, engineAnswerer, serverAnswerer } from './answerers.ts';
 import type { Io } from './io.ts';
 import { load, memoryPlan } from './load.ts';
 import { progressView } from './progress.ts';
 import { converse } from './repl.ts';
-
-export const chatTopic = {
-  usage: 'gattling chat [MODEL | --url URL] [flags]',
-  summary: 'Talk with a model in the terminal. /reset begins a new conversation, /exit leaves, Ctrl-C stops an answer.',
-  schema: ChatConfig,
-};
 
 async function localAnswerer(config: ChatConfig & { model: string }, io: Io): Promise<Answerer> {
   const verbose = ['trace', 'debug', 'info'].includes(config.logLevel);

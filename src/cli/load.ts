@@ -35,9 +35,9 @@ function engineOptions(config: EngineConfig, model: string): EngineOptions {
 
 export async function load(config: EngineConfig, progress: ProgressView): Promise<Loaded> {
   const folder = await resolveModel(config.model);
-  const addon = loadAddon();
   const tokenizer = await loadTokenizer(folder.path);
   const template = await loadChatTemplate(folder.path, config.chatTemplate ?? null);
+  const addon = loadAddon();
   const options = engineOptions(config, folder.path);
   try {
     const eosTokenIds = folder.generation.eosIds;

@@ -1,13 +1,10 @@
 // From argv to a command: which one, its settings, its help, and the one sentence of its failure.
 import type { TObject } from 'typebox';
 import { ChatConfig, ServeConfig, SynthConfig } from '../config.ts';
-import { chatTopic, runChat } from './chat.ts';
 import type { Settings } from './fields.ts';
 import { commandHelp, type HelpTopic, overview } from './help.ts';
 import type { Io } from './io.ts';
-import { runServe, serveTopic } from './serve.ts';
 import { type Environment, readSettings, strayVariables } from './settings.ts';
-import { runSynth, synthTopic } from './synth.ts';
 import { version } from './version.ts';
 
 interface Command extends HelpTopic {
@@ -15,23 +12,46 @@ interface Command extends HelpTopic {
   configure(argv: readonly string[], env: Environment): { logLevel: string; start(io: Io): Promise<number> };
 }
 
+type Run<Schema extends TObject> = (config: Settings<Schema>, io: Io) => Promise<number>;
+
+/** `load` brings the command's code when it is needed: help and mistakes do not wait for the server's. */
 function command<Schema extends TObject>(
-  topic: Omit<HelpTopic, 'schema'> & { schema: Schema },
-  run: (config: Settings<Schema>, io: Io) => Promise<number>,
+  usage: string,
+  summary: string,
+  schema: Schema,
+  load: () => Promise<Run<Schema>>,
 ): Command {
   return {
-    ...topic,
+    usage,
+    summary,
+    schema,
     configure(argv, env) {
-      const config = readSettings(topic.schema, argv, env);
-      return { logLevel: String((config as { logLevel?: string }).logLevel), start: (io) => run(config, io) };
+      const config = readSettings(schema, argv, env);
+      const { logLevel } = config as { logLevel?: string };
+      return { logLevel: logLevel ?? 'info', start: async (io) => (await load())(config, io) };
     },
   };
 }
 
-const commands: Readonly<Record<string, Command>> = {
-  serve: command(serveTopic, runServe),
-  chat: command(chatTopic, runChat),
-  synth: command(synthTopic, runSynth),
+export const commands: Readonly<Record<string, Command>> = {
+  serve: command(
+    'gattling serve MODEL [flags]',
+    'Serve a model over the OpenAI API. SIGTERM and Ctrl-C let running requests finish; a second one does not wait.',
+    ServeConfig,
+    async () => (await import('./serve.ts')).runServe,
+  ),
+  chat: command(
+    'gattling chat [MODEL | --url URL] [flags]',
+    'Talk with a model in the terminal. /reset begins a new conversation, /exit leaves, Ctrl-C stops an answer.',
+    ChatConfig,
+    async () => (await import('./chat.ts')).runChat,
+  ),
+  synth: command(
+    'gattling synth --shape NAME|FILE --out DIR [flags]',
+    'Write a model folder with random weights at a real shape, for benches and capacity planning.',
+    SynthConfig,
+    async () => (await import('./synth.ts')).runSynth,
+  ),
 };
 
 async function dispatch(name: string | null, argv: readonly string[], io: Io): Promise<number> {

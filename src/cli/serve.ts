@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { ServeConfig } from '../config.ts';
+import type { ServeConfig } from '../config.ts';
 import type { EngineInfo } from '../native/addon.ts';
 import { buildApp } from '../server/app.ts';
 import { redact } from '../server/log.ts';
@@ -10,12 +10,6 @@ import { type Loaded, load, memoryPlan } from './load.ts';
 import { progressView } from './progress.ts';
 import { untilStopped } from './shutdown.ts';
 import { version } from './version.ts';
-
-export const serveTopic = {
-  usage: 'gattling serve MODEL [flags]',
-  summary: 'Serve a model over the OpenAI API. SIGTERM and Ctrl-C let running requests finish; a second one does not wait.',
-  schema: ServeConfig,
-};
 
 function serverOptions(config: ServeConfig, { folder }: Loaded): ServerOptions {
   const [first = folder.name, ...others] = config.servedModelName;

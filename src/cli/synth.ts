@@ -1,15 +1,9 @@
-import { SynthConfig } from '../config.ts';
+import type { SynthConfig } from '../config.ts';
 import { synth } from '../models/synth.ts';
 import { loadAddon } from '../native/addon.ts';
 import type { Io } from './io.ts';
 import { progressView } from './progress.ts';
 import { formatBytes } from './units.ts';
-
-export const synthTopic = {
-  usage: 'gattling synth --shape NAME|FILE --out DIR [flags]',
-  summary: 'Write a model folder with random weights at a real shape, for benches and capacity planning.',
-  schema: SynthConfig,
-};
 
 export async function runSynth(config: SynthConfig, io: Io): Promise<number> {
   const progress = progressView(io.stderr, (text) => io.stderr.write(`${text}\n`));

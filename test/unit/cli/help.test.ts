@@ -1,11 +1,9 @@
 import { expect, test } from 'vitest';
-import { chatTopic } from '../../../src/cli/chat.ts';
 import { fieldsOf } from '../../../src/cli/fields.ts';
 import { commandHelp, overview } from '../../../src/cli/help.ts';
-import { serveTopic } from '../../../src/cli/serve.ts';
-import { synthTopic } from '../../../src/cli/synth.ts';
+import { commands } from '../../../src/cli/run.ts';
 
-const topics = [serveTopic, chatTopic, synthTopic];
+const topics = Object.values(commands);
 
 test.each(topics)('help of "$usage" names every flag, its environment variable and default', (topic) => {
   const help = commandHelp(topic);
