@@ -98,7 +98,7 @@ const maxHeaderLength = 1024;
 export function ignoredHeader(names: readonly string[]): string {
   let header = '';
   for (const name of names) {
-    const safe = name.slice(0, maxNameLength).replace(/[^A-Za-z0-9_.-]/g, '?');
+    const safe = name.slice(0, maxNameLength).replace(/[^A-Za-z0-9_.-]/g, '?') || '?';
     if (header.length + safe.length > maxHeaderLength) return `${header},...`;
     header += (header === '' ? '' : ',') + safe;
   }

@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import pino from 'pino';
-import { onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { buildApp } from '../../src/server/app.ts';
 import type { App } from '../../src/server/context.ts';
 import { redact } from '../../src/server/log.ts';
@@ -13,6 +13,8 @@ export interface TestServer {
   app: App;
   engine: FakeEngine;
   log: Record<string, unknown>[];
+  /** The lines about requests. */
+  requestLog(): Record<string, unknown>[];
   /** POSTs a body of JSON. */
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<LightMyRequestResponse>;
   /** Listens on a free port; the address ends in it. */
@@ -44,6 +46,7 @@ export async function testServer(fake: FakeOptions = {}, options: Partial<Server
     app,
     engine,
     log,
+    requestLog: () => log.filter(({ msg }) => msg === 'request'),
     post: (url, payload, headers = {}) => {
       const json = { 'content-type': 'application/json', ...headers };
       return app.inject({ method: 'POST', url, headers: json, payload: JSON.stringify(payload) } satisfies InjectOptions);
@@ -56,9 +59,12 @@ export const chat = (more: object = {}) => ({ model, messages: [{ role: 'user', 
 export const completion = (more: object = {}) => ({ model, prompt: 'Once', ...more });
 
 /** The data of each event, [DONE] left out; throws unless the stream is well formed. */
-export function events(body: string): any[] {
+export function events<T>(body: string): T[] {
   const blocks = body.split('\n\n').filter((block) => block !== '' && !block.startsWith(':'));
   if (blocks.some((block) => !block.startsWith('data: '))) throw new Error(`not an event stream: ${body.slice(0, 200)}`);
   if (blocks.at(-1) !== 'data: [DONE]') throw new Error('the stream does not end with [DONE]');
   return blocks.slice(0, -1).map((block) => JSON.parse(block.slice('data: '.length)));
 }
+
+/** Waits for a condition; long enough that only a wrong answer fails. */
+export const eventually = <T>(value: () => T) => expect.poll(value, { timeout: 30_000 });
