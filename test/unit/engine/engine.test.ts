@@ -160,13 +160,12 @@ describe('log-probabilities', () => {
   });
 
   it('stay aligned for a sequence whose neighbours in the batch are gone, scored or not', async () => {
-    const { engine, native } = await setUp({});
+    const { engine, native } = await setUp({ stepsAfterCancel: 2 });
     const gone = begin(engine, { logprobs: 3, promptLogprobs: 2 });
     const plain = begin(engine, { maxTokens: 2 });
     const kept = begin(engine, { maxTokens: 2, logprobs: 1, promptLogprobs: 1 });
     await gone.iterator.return?.();
     expect(await gone.first).toEqual({ value: undefined, done: true });
-    native.cancelled.length = 0;
     native.tick(2);
     const { value } = await kept.first;
     expect(value.logprobs).toEqual([scored(letter('a'), 1), scored(letter('b'), 1)]);

@@ -19,6 +19,8 @@ export interface FakeScript {
   info?: Partial<EngineInfo>;
   /** Prompt tokens that a sequence found in the prefix cache. */
   cachedTokens?: number;
+  /** Steps that a sequence still runs after its cancellation, as when a step is in flight. */
+  stepsAfterCancel?: number;
 }
 
 interface FakeSequence {
@@ -27,6 +29,7 @@ interface FakeSequence {
   numGenerated: number;
   prefilled: boolean;
   cancelled: boolean;
+  stepsAfterCancel: number;
   /** The sequence fails with this at its next step. */
   failure: string | null;
 }
@@ -129,7 +132,16 @@ export class FakeNative implements NativeEngine {
     if (this.closed) throw new Error('The engine is closed.');
     if (request.tokens.length === 0) throw new Error('A prompt needs at least one token.');
     const id = this.submitted.push({ ...request, tokens: request.tokens.slice() });
-    this.#running.set(id, { id, request, numGenerated: 0, prefilled: false, cancelled: false, failure: null });
+    const { stepsAfterCancel = 0 } = this.#script;
+    this.#running.set(id, {
+      id,
+      request,
+      numGenerated: 0,
+      prefilled: false,
+      cancelled: false,
+      stepsAfterCancel,
+      failure: null,
+    });
     this.#schedule();
     return id;
   }
@@ -186,7 +198,7 @@ export class FakeNative implements NativeEngine {
 
   #step(sequence: FakeSequence, batch: Batch): void {
     if (sequence.failure !== null) this.#finish(sequence, batch, FinishCode.Error);
-    else if (sequence.cancelled) this.#finish(sequence, batch, FinishCode.Cancelled);
+    else if (sequence.cancelled && sequence.stepsAfterCancel-- === 0) this.#finish(sequence, batch, FinishCode.Cancelled);
     else this.#generate(sequence, batch);
   }
 
