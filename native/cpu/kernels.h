@@ -1,0 +1,82 @@
+// The loops that are compiled once for each instruction set, and the tasks they take. All numbers are fp32 unless a
+// dtype says otherwise; a task's result for a row depends on that row only, never on how many rows it has.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/tensor.h"
+
+namespace gattling::cpu {
+
+// out[rows, n] = x[rows, k] * weight^T (+ bias), weight in tiles of 16 outputs (pack.h).
+struct LinearTask {
+  const float* x;
+  float* out;
+  const void* tiles;
+  const float* bias;  // [n] or null
+  int64_t n;
+  int64_t k;
+  int64_t tile_size;  // elements from one tile to the next
+  DType dtype;
+};
+
+// Attention of one KV head's query heads for consecutive rows of a sequence.
+struct AttendTask {
+  const float* q;    // first row's first query head, [n_rows, .., group, head_dim]
+  float* out;        // likewise
+  int64_t q_stride;  // floats from a row to the next
+  int64_t out_stride;
+  int n_rows;
+  int position;  // of the first row
+  int group;     // query heads of this KV head
+  int head_dim;
+  int window;  // 0: all
+  int block_size;
+  DType dtype;             // of the cache
+  const std::byte* cache;  // block 0 of this KV head: K [block_size / 16][head_dim][16], V [block_size][head_dim]
+  int64_t block_stride;    // bytes from a block to the next
+  int64_t v_offset;        // bytes from a block's K to its V
+  const int32_t* block_table;
+  float* scratch;  // attend_scratch() floats
+};
+
+constexpr int kAttendQueries = 32;  // of a task, unless one row has more
+
+// Floats of scratch: scaled q, unnormalised output, scores, running sums of 16 lanes, maximum and rescale per query.
+constexpr int64_t attend_scratch(int n_queries, int head_dim) {
+  return int64_t{n_queries} * (head_dim + (head_dim + 15) / 16 * 16 + 16 + 16 + 2);
+}
+
+struct Peak {
+  float max;
+  bool finite;  // all of them
+};
+
+struct Kernels {
+  const char* unit;
+  // Rows [first_row, end_row) of tiles [first_tile, end_tile).
+  void (*linear)(const LinearTask& task, int64_t first_tile, int64_t end_tile, int64_t first_row, int64_t end_row);
+  void (*attend)(const AttendTask& task);
+  void (*rmsnorm)(float* residual, const float* delta, const float* scale, float eps, float* out, int64_t n);
+  void (*swiglu)(const float* gate, const float* up, float* out, int64_t n);
+
+  // Passes over a vocabulary.
+  Peak (*peak)(const float* x, int n);
+  double (*sum_exp)(const float* x, int n, float max);                              // sum of e^(x - max)
+  void (*temper)(const float* x, int n, float max, float temperature, float* out);  // (x - max) / temperature
+  void (*block_max)(const float* x, int n, float* out);                             // of each kVocabBlock
+  int (*select)(const float* x, int n, float least, int32_t* ids);  // ascending ids of x >= least, returns their count
+  // philox(seed, position, first + i) for i in [0, kVocabBlock)
+  void (*random)(uint64_t seed, uint32_t position, uint32_t first, uint32_t* out);
+};
+
+constexpr int kVocabBlock = 64;
+
+const Kernels& kernels_plain();
+#ifdef GATTLING_X86
+const Kernels& kernels_avx2();
+const Kernels& kernels_avx512();
+#endif
+
+}  // namespace gattling::cpu

@@ -1,0 +1,16 @@
+// The kernels for plain.
+#define GATTLING_UNIT_NAME "plain"
+
+#include "cpu/half.h"
+#include "cpu/kernels.h"
+
+namespace gattling::cpu {
+namespace plain {
+#include "cpu/kernels.inl"
+}
+
+const Kernels& kernels_plain() {
+  return plain::kKernels;
+}
+
+}  // namespace gattling::cpu

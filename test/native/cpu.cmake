@@ -1,0 +1,4 @@
+# The ops of every backend, one test body for all.
+add_library(ops_cases STATIC ops_cases.cpp ops_reference.cpp)
+target_link_libraries(ops_cases PUBLIC gattling_cpu)
+gattling_test(ops_test ops_cases)
