@@ -5,21 +5,18 @@ import type { Io, Signal } from './io.ts';
 const SAME_SIGNAL_MS = 100;
 
 /**
- * Waits for a signal, then for `drain`, or for a second signal. Resolves to true when the drain was complete.
- * The drain has a deadline of its own.
+ * Waits for a signal, then for `drain`, which has a deadline of its own, or for a second signal. Resolves to true when the drain
+ * was complete. Signals stay taken over: the copy that arrives late must not kill a program that is about to end well.
  */
 export function untilStopped(io: Io, drain: (signal: Signal) => Promise<void>): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    let first = 0;
-    const release = io.onSignal((signal) => {
+    let first: number | null = null;
+    io.onSignal((signal) => {
       const now = performance.now();
-      if (first === 0) {
+      if (first === null) {
         first = now;
-        drain(signal)
-          .then(() => resolve(true), reject)
-          .finally(release);
+        drain(signal).then(() => resolve(true), reject);
       } else if (now - first > SAME_SIGNAL_MS) {
-        release();
         resolve(false);
       }
     });
