@@ -51,15 +51,23 @@ export function parseSentencePiece(file: Uint8Array, what: string): SentencePiec
     removeExtraWhitespaces: true,
     charsMap: new Uint8Array(0),
   };
-  let modelType = 1;
+  let modelType: number | null = null;
+  let isNormalizerThere = false;
   for (const field of fields(file, what)) {
     if (field.number === 1) {
       if (model.pieces.length === MAX_PIECES)
         throw new TextError(`${what} has more than ${MAX_PIECES} pieces, the most that are read.`);
       model.pieces.push(readPiece(bytesOf(field, what), `${what}: piece ${model.pieces.length}`));
     } else if (field.number === 2) modelType = readTrainer(model, bytesOf(field, what), what);
-    else if (field.number === 3) readNormalizer(model, bytesOf(field, what), what);
+    else if (field.number === 3) {
+      readNormalizer(model, bytesOf(field, what), what);
+      isNormalizerThere = true;
+    }
   }
+  // Trainers write both; a file cut between two fields would be read with defaults otherwise.
+  if (modelType === null)
+    throw new TextError(`${what} has no trainer settings; it is not a SentencePiece model, or it is cut short.`);
+  if (!isNormalizerThere) throw new TextError(`${what} has no normaliser settings; it is cut short, so fetch the file again.`);
   if (modelType !== BPE) {
     const name = MODEL_TYPES[modelType] ?? `type ${modelType}`;
     throw new TextError(`${what} is a SentencePiece ${name} model; only BPE models, which the Llama family uses, are read.`);

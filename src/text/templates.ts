@@ -10,7 +10,7 @@ const ALTERNATING = (name: string) => `
 {%- endif -%}
 {%- for message in turns -%}
   {%- if message.role != ('user' if loop.index0 % 2 == 0 else 'assistant') -%}
-    {{- raise_exception(rule + '; a ' + message.role + ' message is out of turn.') -}}
+    {{- raise_exception(rule + '; a message of role ' + message.role + ' is out of turn.') -}}
   {%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt and turns[-1].role != 'user' -%}

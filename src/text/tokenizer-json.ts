@@ -126,19 +126,17 @@ export function fromSentencePiece(model: SentencePieceModel): TokenizerJson {
   };
 }
 
-/** Extra whitespace goes before the caller's prefix is there, so only what is inside and behind the text is dropped here. */
+/** As normalizer.cc does: runs of spaces shrink before they are escaped, and what ends in "▁" loses it after. */
 function normalizers({ charsMap, removeExtraWhitespaces }: SentencePieceModel): Stage[] {
-  const stages: Stage[] = [];
-  if (charsMap.length > 0) {
-    stages.push({ type: 'Precompiled', precompiled_charsmap: Buffer.from(charsMap).toString('base64') });
-  }
+  const replace = (pattern: object, content: string): Stage => ({ type: 'Replace', pattern, content });
+  const stages = [replace({ String: ' ' }, '▁')];
   if (removeExtraWhitespaces) {
-    stages.push(
-      { type: 'Replace', pattern: { Regex: ' +\\z' }, content: '' },
-      { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' },
-    );
+    stages.unshift(replace({ Regex: ' {2,}' }, ' '));
+    stages.push(replace({ Regex: '▁+\\z' }, ''));
   }
-  stages.push({ type: 'Replace', pattern: { String: ' ' }, content: '▁' });
+  if (charsMap.length > 0) {
+    stages.unshift({ type: 'Precompiled', precompiled_charsmap: Buffer.from(charsMap).toString('base64') });
+  }
   return stages;
 }
 
