@@ -1,5 +1,7 @@
+#include <array>
 #include <bit>
 #include <cstring>
+#include <functional>
 
 #include "model/synth.h"
 
@@ -24,13 +26,12 @@ uint64_t stream_key(uint64_t seed, const std::string& name) {
   return mix(seed, hash);
 }
 
-// The sum of four uniform 16-bit numbers has mean 131070 and variance (2^32 - 1) / 3, and is near normal.
-float near_normal(uint64_t key, uint64_t index) {
-  const uint64_t bits = mix(key, index);
-  const uint64_t pairs = (bits & 0x0000FFFF0000FFFF) + (bits >> 16 & 0x0000FFFF0000FFFF);
-  const int32_t sum = static_cast<int32_t>((pairs & 0xFFFFFFFF) + (pairs >> 32));
-  constexpr float kScale = kDeviation / 37837.227f;
-  return static_cast<float>(sum - 131070) * kScale;
+// The sum of four uniform bytes is near normal, with mean 510 and variance 4 * (2^16 - 1) / 12, and has so few values
+// that a table converts them.
+constexpr size_t kSums = 4 * 255 + 1;
+
+float near_normal(size_t sum) {
+  return (static_cast<float>(sum) - 510) * (kDeviation / 147.80054f);
 }
 
 uint16_t to_bf16(float value) {
@@ -45,31 +46,38 @@ uint16_t to_f16(float value) {
   return static_cast<uint16_t>(sign >> 16 | (bits + 0xFFF + (bits >> 13 & 1)) >> 13);
 }
 
-template <typename T, typename Convert, typename Value>
-void fill(std::span<std::byte> out, uint64_t first, Convert convert, Value value) {
-  for (size_t i = 0; i < out.size() / sizeof(T); ++i) {
-    const T element = convert(value(first + i));
-    std::memcpy(out.data() + i * sizeof(T), &element, sizeof(T));
+template <typename T, typename Convert>
+void fill_normal(std::span<std::byte> out, uint64_t first, Convert convert, uint64_t key) {
+  std::array<T, kSums> table;
+  for (size_t sum = 0; sum < kSums; ++sum) table[sum] = convert(near_normal(sum));
+  const uint64_t last = first + out.size() / sizeof(T);
+  const auto put = [&](uint64_t index, uint64_t sum) {
+    if (index >= first && index < last) std::memcpy(out.data() + (index - first) * sizeof(T), &table[sum], sizeof(T));
+  };
+  // 64 random bits make the elements 2 * i and 2 * i + 1.
+  for (uint64_t i = first / 2; 2 * i < last; ++i) {
+    const uint64_t bits = mix(key, i);
+    const uint64_t twos = (bits & 0x00FF00FF00FF00FF) + (bits >> 8 & 0x00FF00FF00FF00FF);
+    const uint64_t fours = (twos & 0x0000FFFF0000FFFF) + (twos >> 16 & 0x0000FFFF0000FFFF);
+    put(2 * i, fours & 0xFFFFFFFF);
+    put(2 * i + 1, fours >> 32);
   }
 }
 
-template <typename Value>
-void fill_as(DType dtype, uint64_t first, std::span<std::byte> out, Value value) {
-  if (dtype == DType::F32)
-    fill<float>(
-        out, first, [](float x) { return x; }, value);
-  else if (dtype == DType::BF16)
-    fill<uint16_t>(out, first, to_bf16, value);
-  else
-    fill<uint16_t>(out, first, to_f16, value);
+template <typename T, typename Convert>
+void fill(const TensorSpec& tensor, uint64_t seed, uint64_t first, std::span<std::byte> out, Convert convert) {
+  if (!tensor.name.ends_with("norm.weight")) return fill_normal<T>(out, first, convert, stream_key(seed, tensor.name));
+  const T one = convert(1);
+  for (size_t i = 0; i < out.size(); i += sizeof(T)) std::memcpy(out.data() + i, &one, sizeof(T));
 }
 
 }  // namespace
 
 void synth_fill(const TensorSpec& tensor, DType dtype, uint64_t seed, uint64_t first, std::span<std::byte> out) {
-  if (tensor.name.ends_with("norm.weight")) return fill_as(dtype, first, out, [](uint64_t) { return 1.0f; });
-  const uint64_t key = stream_key(seed, tensor.name);
-  fill_as(dtype, first, out, [key](uint64_t index) { return near_normal(key, index); });
+  if (dtype == DType::F32)
+    fill<float>(tensor, seed, first, out, std::identity{});
+  else
+    fill<uint16_t>(tensor, seed, first, out, dtype == DType::BF16 ? to_bf16 : to_f16);
 }
 
 }  // namespace gattling
