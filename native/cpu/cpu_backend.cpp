@@ -71,6 +71,7 @@ class CpuBackend final : public Backend {
   StepResult& result() { return results_[ticket_ % results_.size()]; }
   void rotate_row(const RopeAppendParams& p, int row, float* rotated) const;
   void attend_item(const AttentionParams& p, const AttendItem& item, float* scratch) const;
+  void check_outputs(int first, int count) const;
   RowTask task_of(const Output& output, const float* logits) const;
   void report(const Output& output, const RowAnswer& answer);
 
@@ -236,8 +237,14 @@ void CpuBackend::swiglu(const SwigluParams& p) {
   });
 }
 
+void CpuBackend::check_outputs(int first, int count) const {
+  check(first >= 0 && count >= 0 && static_cast<size_t>(first) + static_cast<size_t>(count) <= batch_.outputs.size(),
+        "Outputs ", first, " to ", first + count, " are not within the ", batch_.outputs.size(), " of the step.");
+}
+
 void CpuBackend::gather(const GatherParams& p) {
-  assert(p.x.cols == p.out.cols && p.first + p.count <= static_cast<int>(batch_.outputs.size()));
+  assert(p.x.cols == p.out.cols);
+  check_outputs(p.first, p.count);
   for (int i = 0; i < p.count; ++i) {
     const int row = batch_.outputs[static_cast<size_t>(p.first + i)].row;
     std::memcpy(row_of(p.out, i), row_of(p.x, row), static_cast<size_t>(p.x.cols) * sizeof(float));
@@ -278,7 +285,8 @@ void CpuBackend::report(const Output& output, const RowAnswer& answer) {
 }
 
 void CpuBackend::sample(const SampleParams& p) {
-  assert(p.logits.cols == shape_.vocab_size && p.first + p.count <= static_cast<int>(batch_.outputs.size()));
+  assert(p.logits.cols == shape_.vocab_size);
+  check_outputs(p.first, p.count);
   const std::span<const Output> outputs =
       std::span(batch_.outputs).subspan(static_cast<size_t>(p.first), static_cast<size_t>(p.count));
   if (answers_.size() < outputs.size()) answers_.resize(outputs.size());

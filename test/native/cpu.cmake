@@ -2,3 +2,5 @@
 add_library(ops_cases STATIC ops_cases.cpp ops_reference.cpp)
 target_link_libraries(ops_cases PUBLIC gattling_cpu)
 gattling_test(ops_test ops_cases)
+gattling_test(ops_attention_test ops_cases)
+gattling_test(ops_invariance_test ops_cases)
