@@ -19,7 +19,8 @@ constexpr size_t kMaxStopIds = 64;
 
 Engine::Engine(std::unique_ptr<Model> model, bool prefix_caching, std::function<void()> wake)
     : model_(std::move(model)),
-      scheduler_(scheduler_options(model_->info(), prefix_caching)),
+      info_(model_->info()),
+      scheduler_(scheduler_options(info_, prefix_caching)),
       outbox_(std::move(wake)),
       thread_([this] { loop(); }) {}
 
@@ -31,7 +32,7 @@ Engine::~Engine() {
 // with constrained rows samples as late as it can, so that their masks, which follow from the tokens just retired, may
 // arrive.
 void Engine::loop() {
-  const int depth = model_->info().backend.depth;
+  const int depth = info_.backend.depth;
   InFlight steps[2];
   InFlight* previous = nullptr;
   bool launched = false;

@@ -22,7 +22,7 @@ class Engine {
   Engine(std::unique_ptr<Model> model, bool prefix_caching, std::function<void()> wake);
   ~Engine();
 
-  const ModelInfo& info() const { return model_->info(); }
+  const ModelInfo& info() const { return info_; }
 
   // Any thread. Throws Error on what could touch memory; sets and returns the sequence's id.
   uint32_t submit(std::unique_ptr<Sequence> sequence);
@@ -33,6 +33,8 @@ class Engine {
 
   // Ends every sequence as cancelled and joins the loop. Idempotent; the outbox stays readable.
   void close();
+  // After close(): frees the weights and the cache; info() stays.
+  void unload() { model_.reset(); }
 
  private:
   struct InFlight {
@@ -64,6 +66,7 @@ class Engine {
   void validate(const Sequence& sequence) const;
 
   std::unique_ptr<Model> model_;
+  const ModelInfo info_;
   Scheduler scheduler_;
   Outbox outbox_;
   // Of the loop thread:

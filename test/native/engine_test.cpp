@@ -1,8 +1,6 @@
 #include "core/engine.h"
 
-#include <condition_variable>
-#include <map>
-
+#include "caller.h"
 #include "model/fake.h"
 #include "test.h"
 
@@ -10,78 +8,8 @@ using namespace gattling;
 
 namespace {
 
-// A caller that drains on its own thread's behalf: wake() only notifies.
-class Caller {
- public:
-  struct Told {
-    std::vector<int32_t> tokens;
-    int finish = -1;
-    std::string error;
-  };
-
-  explicit Caller(const FakeOptions& options) : engine(make_fake_model(options), true, [this] { wake(); }) {}
-
-  uint32_t submit(std::vector<int32_t> prompt, int max_tokens, bool constrained = false) {
-    auto s = std::make_unique<Sequence>();
-    s->tokens = std::move(prompt);
-    s->max_tokens = max_tokens;
-    s->constrained = constrained;
-    return engine.submit(std::move(s));
-  }
-
-  // Waits for mail until `done`, which the events make true.
-  template <typename Done>
-  void wait(Done done) {
-    while (!done()) {
-      {
-        std::unique_lock lock(mutex_);
-        arrived_.wait(lock, [&] { return n_wakes_ > n_seen_; });
-        n_seen_ = n_wakes_;
-      }
-      take();
-    }
-  }
-
-  void wait_for(uint32_t id) {
-    wait([&] { return told[id].finish >= 0; });
-  }
-
-  void take() {
-    const Mail mail = engine.drain();
-    size_t error = 0;
-    for (size_t i = 0; i < mail.events.size(); ++i) {
-      Told& t = told[mail.events.ids[i]];
-      const auto kind = static_cast<EventKind>(mail.events.kinds[i]);
-      if (kind == EventKind::Token) t.tokens.push_back(mail.events.a[i]);
-      if (kind == EventKind::Finish) {
-        t.finish = mail.events.a[i];
-        if (t.finish == static_cast<int>(FinishCode::Error)) t.error = mail.events.errors[error++];
-      }
-    }
-    replies.insert(replies.end(), mail.replies.begin(), mail.replies.end());
-  }
-
-  int n_wakes() {
-    const std::lock_guard lock(mutex_);
-    return n_wakes_;
-  }
-
-  std::map<uint32_t, Told> told;
-  std::vector<StatsReply> replies;
-
- private:
-  void wake() {
-    const std::lock_guard lock(mutex_);
-    ++n_wakes_;
-    arrived_.notify_one();
-  }
-
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  int n_wakes_ = 0, n_seen_ = 0;
-
- public:
-  Engine engine;  // last: its thread calls wake()
+struct Caller : test::Caller {
+  explicit Caller(const FakeOptions& options) : test::Caller(make_fake_model(options)) {}
 };
 
 FakeOptions options(int depth = 0) {

@@ -1,0 +1,135 @@
+// The module: createEngine and synth, which work off the JavaScript thread and report their progress on it.
+#include <napi.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "addon/convert.h"
+#include "addon/engine_object.h"
+#include "model/synth.h"
+
+namespace gattling::addon {
+
+namespace {
+
+struct ProgressNote {
+  uint64_t done;
+  uint64_t total;
+};
+
+// Runs `work` on libuv's pool and resolves with what `finish` makes of it on the JavaScript thread.
+class Job final : public Napi::AsyncProgressWorker<ProgressNote> {
+ public:
+  using Report = std::function<void(uint64_t done, uint64_t total)>;
+  using Work = std::function<void(const Report&)>;
+  using Finish = std::function<Napi::Value(Napi::Env)>;
+
+  Job(const Napi::Function& on_progress, std::string stage, Work work, Finish finish)
+      : AsyncProgressWorker(on_progress),
+        deferred_(on_progress.Env()),
+        stage_(std::move(stage)),
+        work_(std::move(work)),
+        finish_(std::move(finish)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute(const ExecutionProgress& progress) override {
+    work_([&](uint64_t done, uint64_t total) {
+      const ProgressNote note{done, total};
+      progress.Send(&note, 1);
+    });
+  }
+
+  void OnProgress(const ProgressNote* note, size_t count) override {
+    if (count == 0) return;
+    Napi::Object out = Napi::Object::New(Env());
+    out["stage"] = stage_;
+    out["done"] = static_cast<double>(note->done);
+    out["total"] = static_cast<double>(note->total);
+    Callback().Call({out});
+  }
+
+  void OnOK() override {
+    try {
+      deferred_.Resolve(finish_(Env()));
+    } catch (const std::exception& error) {
+      deferred_.Reject(Napi::Error::New(Env(), error.what()).Value());
+    }
+  }
+
+  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
+
+ private:
+  Napi::Promise::Deferred deferred_;
+  std::string stage_;
+  Work work_;
+  Finish finish_;
+};
+
+Napi::Promise run(Job* job) {
+  job->Queue();  // deletes itself
+  return job->promise();
+}
+
+Napi::Function function_argument(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  if (!info[index].IsFunction()) throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a function");
+  return info[index].As<Napi::Function>();
+}
+
+Napi::Object options_argument(const Napi::CallbackInfo& info) {
+  if (!info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "options must be an object");
+  return info[0].As<Napi::Object>();
+}
+
+Napi::Value create_engine(const Napi::CallbackInfo& info) {
+  struct State {
+    EngineOptions options;
+    std::unique_ptr<Model> model;
+    double milliseconds = 0;
+    Napi::FunctionReference on_step;
+  };
+  auto state = std::make_shared<State>();
+  state->options = to_engine_options(options_argument(info));
+  state->on_step = Napi::Persistent(function_argument(info, 1, "onStep"));
+  const auto load = [state](const Job::Report& report) {
+    const auto start = std::chrono::steady_clock::now();
+    state->model =
+        state->options.fake ? make_fake_model(*state->options.fake) : load_model(state->options.load, report);
+    state->milliseconds = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  };
+  const auto wrap = [state](Napi::Env env) -> Napi::Value {
+    const Napi::Function constructor = env.GetInstanceData<Napi::FunctionReference>()->Value();
+    return EngineObject::create(constructor, std::move(state->model), state->options.prefix_caching,
+                                state->milliseconds, state->on_step.Value());
+  };
+  return run(new Job(function_argument(info, 2, "onProgress"), "weights", load, wrap));
+}
+
+Napi::Value synth_model(const Napi::CallbackInfo& info) {
+  const Napi::Object options = options_argument(info);
+  auto written = std::make_shared<uint64_t>(0);
+  const auto write = [written, config = get_string(options, "config"), out = get_string(options, "out"),
+                      seed = static_cast<uint64_t>(get_number(options, "seed"))](const Job::Report& report) {
+    *written = synth(config, out, seed, report);
+  };
+  const auto finish = [written](Napi::Env env) -> Napi::Value {
+    return Napi::Number::New(env, static_cast<double>(*written));
+  };
+  return run(new Job(function_argument(info, 1, "onProgress"), "weights", write, finish));
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(EngineObject::define(env))));
+  exports["createEngine"] = Napi::Function::New<create_engine>(env, "createEngine");
+  exports["synth"] = Napi::Function::New<synth_model>(env, "synth");
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(gattling, init)
+
+}  // namespace gattling::addon
