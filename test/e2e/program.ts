@@ -12,7 +12,6 @@ export const MODEL = join(root, 'test/fixtures/models/mha-rope10k');
 /** Others' models, which lie beside the repository; a test that needs one is skipped where it is absent. */
 export const stories = resolve(root, '../shared/refs/stories260K');
 export const hasStories = existsSync(stories);
-if (!hasStories) console.warn('Skipped: tests of stories260K, because ../shared/refs/stories260K is not there.');
 
 export const temporary = (): string => mkdtempSync(join(tmpdir(), 'gattling-'));
 

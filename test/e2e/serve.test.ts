@@ -131,6 +131,7 @@ test('--help and --version', async () => {
   expect((await finish(['synth', '-h'])).stdout).toMatch(/^Usage: gattling synth/);
 });
 
+if (!hasStories) console.warn('Skipped: tests of stories260K, because ../shared/refs/stories260K is not there.');
 describe.skipIf(!hasStories)('stories260K', () => {
   test('"Once upon a time" gives the reference’s story, whole and streamed', async () => {
     const { cases } = JSON.parse(readFileSync(join(stories, 'reference_greedy.json'), 'utf8'));
