@@ -19,8 +19,8 @@ struct Sampling {
   float frequency_penalty = 0;
   float repetition_penalty = 1;
   uint64_t seed = 0;
-  std::vector<std::pair<int32_t, float>> bias;  // logit_bias, each id once
-  std::vector<int32_t> stop_ids;                // banned while fewer than min_tokens have been generated
+  std::vector<std::pair<int32_t, float>> bias = {};  // logit_bias, each id once
+  std::vector<int32_t> stop_ids = {};                // banned while fewer than min_tokens have been generated
   int min_tokens = 0;
 };
 

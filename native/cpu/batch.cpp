@@ -51,7 +51,7 @@ void Slots::append(const BlockAppend& append) {
             append.block >= 0 && append.block < n_blocks_,
         "Block ", append.block, " at index ", append.index, " of slot ", append.slot, " is not within ", n_blocks_,
         " blocks, ", max_blocks_, " a sequence and ", size(), " slots.");
-  block_tables_[static_cast<size_t>(append.slot * max_blocks_ + append.index)] = append.block;
+  block_tables_[static_cast<size_t>(int64_t{append.slot} * max_blocks_ + append.index)] = append.block;
 }
 
 void Slots::take(int slot, int32_t token) {

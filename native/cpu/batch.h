@@ -25,7 +25,7 @@ class Slots {
   int size() const { return static_cast<int>(slots_.size()); }
   void init(const SlotInit& init);
   void append(const BlockAppend& append);
-  const int32_t* block_table(int slot) const { return &block_tables_[static_cast<size_t>(slot * max_blocks_)]; }
+  const int32_t* block_table(int slot) const { return block_tables_.data() + int64_t{slot} * max_blocks_; }
   const SlotSampling& sampling(int slot) const { return at(slot).sampling; }
   // A token was drawn: the slot's next kFromPool, and part of its counts.
   void take(int slot, int32_t token);
