@@ -1,6 +1,5 @@
 import { pino } from 'pino';
 import type { ServeConfig } from '../config.ts';
-import type { EngineInfo } from '../native/addon.ts';
 import { buildApp } from '../server/app.ts';
 import { redact } from '../server/log.ts';
 import { type ServerOptions, serverDefaults } from '../server/options.ts';
@@ -37,11 +36,13 @@ export async function runServe(config: ServeConfig, io: Io): Promise<number> {
   const { engine } = loaded;
   try {
     const app = buildApp({ engine, options: serverOptions(config, loaded), logger });
-    const address = await app.listen({ host, port }).catch((error: Error) => {
+    for (const line of memoryPlan(engine.info)) say(line);
+    const listenTextResolver = (address: string) => `listening on ${address}`;
+    const address = await app.listen({ host, port, listenTextResolver }).catch((error: Error) => {
       throw listenError(error, host, port);
     });
-    for (const line of memoryPlan(engine.info)) say(line, planFields(engine.info));
-    say(`listening on ${address}`, { address });
+    // Fastify has logged the address; people get a sentence.
+    if (io.stdout.isTTY) say(listenTextResolver(address));
     const complete = await untilStopped(io, (signal) => {
       say(`${signal}: finishing running requests`);
       return app.close();
@@ -51,9 +52,4 @@ export async function runServe(config: ServeConfig, io: Io): Promise<number> {
     await engine.close();
   }
   return 0;
-}
-
-function planFields({ weightBytes, kvBytes, numBlocks, blockSize, maxModelLen }: EngineInfo) {
-  const tokens = numBlocks * blockSize;
-  return { weightBytes, kvBytes, kvTokens: tokens, fullSequences: Math.floor(tokens / maxModelLen) };
 }
