@@ -20,7 +20,7 @@ std::string text(const Edits& edits) {
                    {"num_hidden_layers", "3"},
                    {"vocab_size", "512"}};
   for (const auto& [key, value] : edits) {
-    std::erase_if(members, [&](const auto& member) { return member.first == key; });
+    std::erase_if(members, [&name = key](const auto& member) { return member.first == name; });
     if (!value.empty()) members.emplace_back(key, value);
   }
   std::string json = "{";
