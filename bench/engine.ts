@@ -1,0 +1,66 @@
+// The engine loop alone: a fake model whose step takes no time, so that all that is left is scheduling, events and wake-ups.
+// Prints one JSON line a batch size, and fails below the floor that docs/performance.md names.
+import { type EngineStats, loadAddon, type NativeEngine, type SubmitRequest } from '../src/native/addon.ts';
+import { fakeEngineOptions } from './fake-engine.ts';
+
+const SECONDS = 3;
+
+const sequence = (k: number): SubmitRequest => ({
+  tokens: Uint32Array.of(k + 1, k + 2),
+  maxTokens: 1_000_000,
+  minTokens: 0,
+  temperature: 0,
+  topK: 0,
+  topP: 1,
+  minP: 0,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  repetitionPenalty: 1,
+  seed: 0n,
+  logprobs: -1,
+  promptLogprobs: -1,
+  biasIds: new Uint32Array(),
+  biasValues: new Float32Array(),
+  stopTokenIds: Uint32Array.of(2),
+  salt: new Uint8Array(16),
+  constrained: false,
+});
+
+async function window(native: NativeEngine, seconds: number): Promise<{ stats: EngineStats; elapsed: number }> {
+  const [before, start] = [await native.stats(), performance.now()];
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  const [after, end] = [await native.stats(), performance.now()];
+  return {
+    stats: { ...after, steps: after.steps - before.steps, generatedTokens: after.generatedTokens - before.generatedTokens },
+    elapsed: (end - start) / 1000,
+  };
+}
+
+async function measure(batch: number, asynchronous: boolean, floor: number): Promise<boolean> {
+  let wakes = 0;
+  let events = 0;
+  const native = await loadAddon().createEngine(
+    fakeEngineOptions({ stepMicroseconds: 0, asynchronous, maxModelLen: 1_000_002, vocabSize: 1_000_000_000 }),
+    ({ ids }) => {
+      wakes++;
+      events += ids.length;
+    },
+    () => {},
+  );
+  for (let k = 0; k < batch; k++) native.submit(sequence(k));
+  await window(native, 0.5);
+  wakes = events = 0;
+  const { stats, elapsed } = await window(native, SECONDS);
+  await native.close();
+  const stepsPerSecond = Math.round(stats.steps / elapsed);
+  const eventsPerWake = Math.round(events / wakes);
+  console.log(JSON.stringify({ bench: 'engine', batch, asynchronous, stepsPerSecond, floor, wakes, eventsPerWake }));
+  return stepsPerSecond >= floor && stats.running === batch;
+}
+
+let good = true;
+for (const asynchronous of [false, true]) {
+  good = (await measure(1, asynchronous, 50_000)) && good;
+  good = (await measure(256, asynchronous, 5_000)) && good;
+}
+process.exitCode = good ? 0 : 1;
