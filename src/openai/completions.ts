@@ -19,36 +19,55 @@ import type { Choice, Envelope, Job, StreamOptions, Usage, WireFormat } from './
 /** What OpenAI documents for a body that says nothing. */
 const defaultMaxTokens = 16;
 
-/** Checks that need no prompt. */
-export function completionSampling(body: CompletionBody, defaults: SamplingDefaults, limits: ModelLimits): Sampling {
+/** One prompt as it was sent. */
+export interface PromptInput {
+  /** Where it is in the body. */
+  param: string;
+  value: string | number[];
+}
+
+const promptRule = `prompt must be a string, token ids, or up to ${maxChoices} of either in an array, none of them an empty array.`;
+
+/** Token arrays are taken as they are. Null is an empty text. */
+export function toPrompts(prompt: unknown, vocabSize: number): PromptInput[] {
+  if (prompt === null || typeof prompt === 'string') return [{ param: 'prompt', value: prompt ?? '' }];
+  if (!Array.isArray(prompt) || prompt.length === 0) throw invalid('prompt', promptRule);
+  if (typeof prompt[0] === 'number') return [{ param: 'prompt', value: tokenIds(prompt, vocabSize, 'prompt') }];
+  if (prompt.length > maxChoices) throw invalid('prompt', promptRule);
+  return prompt.map((value: unknown, p): PromptInput => {
+    const param = `prompt.${p}`;
+    if (typeof value !== typeof prompt[0]) throw invalid(param, promptRule);
+    if (typeof value === 'string') return { param, value };
+    if (!Array.isArray(value) || value.length === 0) throw invalid(param, promptRule);
+    return { param, value: tokenIds(value, vocabSize, param) };
+  });
+}
+
+/** Checks that need no tokens. */
+export function completionSampling(
+  body: CompletionBody,
+  prompts: number,
+  defaults: SamplingDefaults,
+  limits: ModelLimits,
+): Sampling {
   const n = body.n ?? 1;
   if (body.best_of != null && body.best_of !== n) throw unsupported('best_of', 'leave it out or send the same number as n');
-  const prompts = promptsOf(body.prompt);
-  if (prompts.length * n > maxChoices) {
-    throw invalid('n', `n times the number of prompts must be <= ${maxChoices}, not ${prompts.length * n}.`);
-  }
+  if (prompts * n > maxChoices)
+    throw invalid('n', `n times the number of prompts must be <= ${maxChoices}, not ${prompts * n}.`);
   return toSampling(body, defaults, limits);
 }
 
-function promptsOf(prompt: CompletionBody['prompt']): (string | number[])[] {
-  if (prompt === null) return [''];
-  if (typeof prompt === 'string') return [prompt];
-  if (typeof prompt[0] === 'number') return [prompt as number[]];
-  return prompt as string[] | number[][];
-}
-
-/** Token arrays are taken as they are; text gets BOS where the checkpoint puts it. */
-export function encodePrompts(body: CompletionBody, engine: Engine): Promise<Uint32Array[]> {
-  const prompts = promptsOf(body.prompt);
-  const single = !Array.isArray(body.prompt) || typeof body.prompt[0] === 'number';
-  return Promise.all(prompts.map((prompt, p) => encodePrompt(prompt, single ? 'prompt' : `prompt.${p}`, engine)));
-}
-
-async function encodePrompt(prompt: string | number[], param: string, engine: Engine): Promise<Uint32Array> {
-  if (typeof prompt !== 'string') return Uint32Array.from(tokenIds(prompt, engine.info.vocabSize, param));
-  const { ids } = await blaming(param, engine.prepareText(prompt));
-  if (ids.length === 0) throw invalid(param, `${param} must not be empty: this model's tokenizer adds no token of its own.`);
-  return ids;
+/** Text gets BOS where the checkpoint puts it. */
+export function encodePrompts(inputs: readonly PromptInput[], engine: Engine): Promise<Uint32Array[]> {
+  return Promise.all(
+    inputs.map(async ({ param, value }) => {
+      if (typeof value !== 'string') return Uint32Array.from(value);
+      const { ids } = await blaming(param, engine.prepareText(value));
+      if (ids.length === 0)
+        throw invalid(param, `${param} must not be empty: this model's tokenizer adds no token of its own.`);
+      return ids;
+    }),
+  );
 }
 
 export interface CompletionParts {

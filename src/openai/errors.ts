@@ -74,3 +74,10 @@ export async function blaming<T>(param: string, work: Promise<T>): Promise<T> {
 
 /** A client's text inside a message: quoted and short. */
 export const clip = (text: string) => JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}...` : text);
+
+/** A client's value inside a message. */
+export function shown(value: unknown): string {
+  if (typeof value === 'string') return clip(value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  return typeof value === 'object' && value !== null ? 'an object' : String(value);
+}

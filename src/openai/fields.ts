@@ -77,15 +77,13 @@ function review(
   label: string,
   ignored: Set<string>,
 ): void {
+  for (const [name, { harmless, accepted }] of refused) {
+    if (Object.hasOwn(value, name) && !harmless(value[name])) throw unsupported(path + name, accepted);
+  }
   const known = (schema as { properties: object }).properties;
-  for (const key of Object.keys(value)) {
-    if (Object.hasOwn(known, key)) continue;
-    const refusal = refused.get(key);
-    if (refusal === undefined) {
-      if (!absent(value[key]) && ignored.size < maxIgnored) ignored.add(label + key);
-    } else if (!refusal.harmless(value[key])) {
-      throw unsupported(path + key, refusal.accepted);
-    }
+  for (const key in value) {
+    if (ignored.size === maxIgnored) return;
+    if (!Object.hasOwn(known, key) && !refused.has(key) && !absent(value[key])) ignored.add(label + key);
   }
 }
 

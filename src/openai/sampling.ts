@@ -1,6 +1,6 @@
 // How a body asks for tokens to be chosen, in the engine's terms.
 import type { GenerateRequest } from '../engine/types.ts';
-import { contextTooLong, invalid } from './errors.ts';
+import { contextTooLong, invalid, shown } from './errors.ts';
 import type { SamplingBody } from './schema.ts';
 
 /** The checkpoint's own recommendations (generation_config.json); what is missing is the API's default. */
@@ -72,11 +72,13 @@ function toLogitBias(bias: Record<string, number>, vocabSize: number): Map<numbe
   return map;
 }
 
-/** Checks what the schema cannot know: the vocabulary's size. */
-export function tokenIds(ids: readonly number[], vocabSize: number, param: string): number[] {
-  const wrong = ids.findIndex((id) => id >= vocabSize);
-  if (wrong < 0) return [...ids];
-  throw invalid(`${param}.${wrong}`, `${param}.${wrong} must be a token id from 0 to ${vocabSize - 1}, not ${ids[wrong]}.`);
+export function tokenIds(ids: readonly unknown[], vocabSize: number, param: string): number[] {
+  const wrong = ids.findIndex((id) => !(Number.isInteger(id) && (id as number) >= 0 && (id as number) < vocabSize));
+  if (wrong < 0) return ids as number[];
+  throw invalid(
+    `${param}.${wrong}`,
+    `${param}.${wrong} must be a token id from 0 to ${vocabSize - 1}, not ${shown(ids[wrong])}.`,
+  );
 }
 
 interface Budget {

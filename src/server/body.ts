@@ -1,10 +1,11 @@
 // Request bodies: JSON in UTF-8, of bounded depth, without coercion.
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance } from 'fastify';
-import { encodedBody, notJson, tooDeep } from './errors.ts';
+import { encodedBody, notJson, tooDeep, tooManyMembers } from './errors.ts';
 
 const maxDepth = 64;
-const [quote, backslash] = [0x22, 0x5c];
+const maxMembers = 100_000;
+const [quote, backslash, colon] = [0x22, 0x5c, 0x3a];
 const [openBracket, openBrace, closeBracket, closeBrace] = [0x5b, 0x7b, 0x5d, 0x7d];
 
 export function acceptJson(app: FastifyInstance): void {
@@ -23,7 +24,7 @@ export function acceptJson(app: FastifyInstance): void {
 export function parseJson(body: Buffer): unknown {
   if (body.length === 0) throw notJson('it is empty');
   if (!isUtf8(body)) throw notJson('it is not UTF-8');
-  if (depth(body) > maxDepth) throw tooDeep(maxDepth);
+  checkShape(body);
   try {
     return JSON.parse(body.toString('utf8'));
   } catch (error) {
@@ -33,19 +34,20 @@ export function parseJson(body: Buffer): unknown {
   }
 }
 
-/** Deepest nesting of arrays and objects; stops counting soon after the limit. */
-function depth(json: Buffer): number {
-  let deepest = 0;
+/** Nesting and object members cost far more to parse and check than their bytes; what no prompt needs is refused before that. */
+function checkShape(json: Buffer): void {
   let open = 0;
+  let members = 0;
   let inString = false;
-  for (let i = 0; i < json.length && deepest <= maxDepth; i++) {
+  for (let i = 0; i < json.length; i++) {
     const byte = json[i];
     if (inString) {
       if (byte === backslash) i++;
       else if (byte === quote) inString = false;
     } else if (byte === quote) inString = true;
-    else if (byte === openBracket || byte === openBrace) deepest = Math.max(deepest, ++open);
-    else if (byte === closeBracket || byte === closeBrace) open--;
+    else if (byte === openBracket || byte === openBrace) {
+      if (++open > maxDepth) throw tooDeep(maxDepth);
+    } else if (byte === closeBracket || byte === closeBrace) open--;
+    else if (byte === colon && ++members > maxMembers) throw tooManyMembers(maxMembers);
   }
-  return deepest;
 }

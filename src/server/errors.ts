@@ -27,6 +27,8 @@ export const notJson = (detail: string) =>
   new ApiError(400, wrong, `The body is not JSON: ${detail}.`, { code: 'invalid_json' });
 export const tooDeep = (limit: number) =>
   new ApiError(400, wrong, `The body nests deeper than ${limit} levels.`, { code: 'invalid_json' });
+export const tooManyMembers = (limit: number) =>
+  new ApiError(400, wrong, `The body has more than ${limit} object members.`, { code: 'invalid_json' });
 export const encodedBody = (encoding: string) =>
   new ApiError(415, wrong, `The body must be sent without Content-Encoding, not as ${clip(encoding)}.`, {
     code: 'unsupported_media_type',

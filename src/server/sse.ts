@@ -1,5 +1,6 @@
 // Server-sent events on a hijacked response: one write per turn of the event loop, bounded memory, pings.
 import type { ServerResponse } from 'node:http';
+import { Socket } from 'node:net';
 
 export class SseStream {
   readonly #response: ServerResponse;
@@ -56,7 +57,7 @@ export class SseStream {
   #send(text: string): void {
     if (!this.#open) return;
     this.#quiet = false;
-    if (!this.#response.write(text) && this.#response.writableLength > this.#limit) this.#response.destroy();
+    if (!writeChunk(this.#response, text) && this.#response.writableLength > this.#limit) this.#response.destroy();
   }
 
   readonly #forget = (): void => {
@@ -64,6 +65,18 @@ export class SseStream {
     this.#pending = '';
     this.#pinger.delete(this);
   };
+}
+
+/**
+ * response.write() puts a chunk's length, data and line ends on the socket as four writes, which costs a stream a third of
+ * its time. One string does it in one, once nothing of the response waits in front of it.
+ */
+function writeChunk(response: ServerResponse, text: string): boolean {
+  const { socket } = response;
+  const direct = response.chunkedEncoding && socket instanceof Socket && socket.writableLength === response.writableLength;
+  if (!direct) return response.write(text);
+  const bytes = Buffer.byteLength(text);
+  return socket.write(`${bytes.toString(16)}\r\n${text}\r\n`, bytes === text.length ? 'latin1' : 'utf8');
 }
 
 /** One timer for all streams. Sweeping twice in a period bounds a silence by one period. */

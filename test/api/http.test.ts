@@ -47,6 +47,12 @@ const statusRows: [name: string, request: object, status: number, error: object,
     { code: 'invalid_json' },
   ],
   [
+    'a hundred thousand members',
+    { method: 'POST', url: chatUrl, headers: json, payload: `{${'"a":1,'.repeat(100_000)}"b":1}` },
+    400,
+    { code: 'invalid_json' },
+  ],
+  [
     'a form',
     { method: 'POST', url: chatUrl, headers: { 'content-type': 'application/x-www-form-urlencoded' }, payload: 'a=b' },
     415,

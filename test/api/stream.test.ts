@@ -1,6 +1,6 @@
 // Connections: clients that leave, do not read or wait long, and a server that closes.
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
-import { expect, test } from 'vitest';
+import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { expect, onTestFinished, test } from 'vitest';
 import { chat, completion, events, eventually, type TestServer, testServer } from './server.ts';
 
 const chatUrl = '/v1/chat/completions';
@@ -11,11 +11,11 @@ interface Call {
 }
 
 /** A request over a socket, whose response is read only when the test does. */
-function call(base: string, path: string, body: unknown, agent?: false): Call {
+function call(base: string, path: string, body: unknown, agent?: Agent): Call {
   const request = httpRequest(base + path, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    ...(agent === false ? { agent } : {}),
+    agent: agent ?? false,
   });
   const response = new Promise<IncomingMessage>((resolve, reject) => request.on('response', resolve).on('error', reject));
   response.catch(() => {});
@@ -94,15 +94,24 @@ test('a client that does not read is cut when its buffer is full', async () => {
     { reply: () => 'x'.repeat(1_000_000), maxModelLen: 2_000_000, pace: burst(100) },
     { streamBuffer: 64 * 1024 },
   );
-  const { response } = call(
-    await server.listen(),
-    chatUrl,
-    chat({ stream: true, n: 1, logprobs: true, top_logprobs: 20 }),
-    false,
-  );
+  const { response } = call(await server.listen(), chatUrl, chat({ stream: true, n: 1, logprobs: true, top_logprobs: 20 }));
   (await response).pause();
   await eventually(() => idle(server)).toEqual([0, 1]);
   expect(server.requestLog()).toEqual([expect.objectContaining({ status: 499, finish_reason: 'cancelled' })]);
+});
+
+test('streams follow each other on one connection, whatever their characters', async () => {
+  const server = await testServer({ reply: (prompt) => `${prompt} né 👋` });
+  const base = await server.listen();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const sockets = new Set();
+  for (const content of ['a', 'é', '👋', 'z'.repeat(100)]) {
+    const { request, response } = call(base, chatUrl, chat({ stream: true, messages: [{ role: 'user', content }] }), agent);
+    expect(texts(await text(await response))).toBe(`user: ${content}\n né 👋`);
+    sockets.add(request.socket);
+  }
+  expect(sockets.size).toBe(1);
 });
 
 test('half of the clients leaving at any moment disturbs nobody', async () => {
@@ -111,7 +120,7 @@ test('half of the clients leaving at any moment disturbs nobody', async () => {
   const body = chat({ stream: true, seed: 3 });
   const alone = texts(await text(await call(base, chatUrl, body).response));
   const calls = Array.from({ length: 60 }, (_, i) => ({
-    ...call(base, chatUrl, body, false),
+    ...call(base, chatUrl, body),
     leaves: i % 2 === 0,
     after: (i * 7) % 23,
   }));
@@ -145,7 +154,7 @@ test('closing lets a running stream end, and answers 503 to new work', async () 
   release();
   expect(texts(await text(response))).toBe('(no seed) user: hi\n');
   await closed;
-  await expect(call(base, chatUrl, chat(), false).response).rejects.toThrow('ECONNREFUSED');
+  await expect(call(base, chatUrl, chat()).response).rejects.toThrow('ECONNREFUSED');
 });
 
 test('closing cuts what has not ended by the deadline, and says so', async () => {

@@ -54,6 +54,11 @@ const shared: Row[] = [
   [{ logit_bias: { '5': 101 } }, 'logit_bias.5', 'logit_bias.5 must be <= 100, not 101.'],
   [{ logit_bias: { '5': -101 } }, 'logit_bias.5', 'logit_bias.5 must be >= -100, not -101.'],
   [{ logit_bias: { '5': '1' } }, 'logit_bias.5', 'logit_bias.5 must be a finite number, not "1".'],
+  [
+    { logit_bias: Object.fromEntries(Array.from({ length: 1025 }, (_, id) => [id, 1])) },
+    'logit_bias',
+    'logit_bias must have at most 1024 keys, not an object.',
+  ],
   [{ logit_bias: [1] }, 'logit_bias', 'logit_bias must be an object or null, not an array of 1.'],
   ...['-1', '1.5', 'abc', '', ' 1', '258', '2147483648', '99999999999999999999', '__proto__'].map((id): Row => {
     const message = `logit_bias keys must be token ids from 0 to 257, not ${JSON.stringify(id)}.`;
@@ -131,9 +136,18 @@ const promptRule = 'prompt must be a string, token ids, or up to 2048 of either 
 const completionRows: Row[] = [
   ...shared,
   [{ prompt: undefined }, 'prompt', 'prompt is required.'],
-  ...[7, {}, [], [[]], [1, 'a'], [1.5], [-1], [null], [[1], 'a'], new Array(2049).fill('a')].map(
-    (prompt): Row => [{ prompt }, 'prompt', promptRule],
-  ),
+  ...[7, {}, true, [], new Array(2049).fill('a')].map((prompt): Row => [{ prompt }, 'prompt', promptRule]),
+  ...[[[]], [null], [{}], [true]].map((prompt): Row => [{ prompt }, 'prompt.0', promptRule]),
+  ...[
+    [[1], 'a'],
+    ['a', [1]],
+    ['a', 1],
+    [[1], []],
+  ].map((prompt): Row => [{ prompt }, 'prompt.1', promptRule]),
+  ...[1.5, -1, 'a', null, [1]].map((id): Row => {
+    const shown = Array.isArray(id) ? 'an array of 1' : JSON.stringify(id);
+    return [{ prompt: [1, id] }, 'prompt.1', `prompt.1 must be a token id from 0 to 257, not ${shown}.`];
+  }),
   [{ prompt: [1, 258] }, 'prompt.1', 'prompt.1 must be a token id from 0 to 257, not 258.'],
   [{ prompt: [[1], [2, 2 ** 31]] }, 'prompt.1.1', 'prompt.1.1 must be a token id from 0 to 257, not 2147483648.'],
   [{ prompt: new Array(129).fill('a'), n: 16 }, 'n', 'n times the number of prompts must be <= 2048, not 2064.'],
@@ -144,6 +158,27 @@ const completionRows: Row[] = [
   [{ best_of: 1_000_000 }, 'best_of', 'best_of is not supported by this server; leave it out or send the same number as n.'],
   [{ n: 2, best_of: 3 }, 'best_of', 'best_of is not supported by this server; leave it out or send the same number as n.'],
 ];
+
+const large = 30_000;
+
+/** Explaining each of these in full would hold the event loop for seconds to minutes. */
+test.each([
+  ['a mistake in each of many messages', chat({ messages: new Array(large).fill({}) }), 'messages.0.role is required.'],
+  [
+    'a mistake after many messages',
+    chat({ messages: [...new Array(large).fill({ role: 'user', content: 'x' }), 7] }),
+    'The body has a mistake beyond the first 10000 values of a field.',
+  ],
+  [
+    'many stop tokens',
+    chat({ stop_token_ids: new Array(large).fill(1) }),
+    'stop_token_ids must have at most 32 items, not an array of 30000.',
+  ],
+])('%s', async (_name, body, message) => {
+  const { post } = await testServer();
+  const response = await post('/v1/chat/completions', body);
+  expect([response.statusCode, response.json().error.message]).toEqual([400, message]);
+});
 
 describe.each([
   ['/v1/chat/completions', chat, chatRows],
