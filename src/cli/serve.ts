@@ -29,8 +29,7 @@ export async function runServe(config: ServeConfig, io: Io): Promise<number> {
   await probe(host, port);
   const logger = pino({ level: config.logLevel, redact }, io.stdout);
   // People read sentences, collectors read log lines.
-  const say = (text: string, fields: object = {}) =>
-    io.stdout.isTTY ? io.stdout.write(`${text}\n`) : logger.info(fields, text);
+  const say = (text: string) => (io.stdout.isTTY ? io.stdout.write(`${text}\n`) : logger.info(text));
 
   const loaded = await load(config, progressView(io.stderr, say));
   const { engine } = loaded;
