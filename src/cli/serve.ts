@@ -1,11 +1,10 @@
-import { pino } from 'pino';
 import type { ServeConfig } from '../config.ts';
 import { buildApp } from '../server/app.ts';
-import { redact } from '../server/log.ts';
 import { type ServerOptions, serverDefaults } from '../server/options.ts';
 import type { Io } from './io.ts';
 import { checkExposure, listenError, probe } from './listen.ts';
 import { type Loaded, load, memoryPlan } from './load.ts';
+import { createLogger } from './log.ts';
 import { progressView } from './progress.ts';
 import { untilStopped } from './shutdown.ts';
 import { version } from './version.ts';
@@ -27,21 +26,17 @@ export async function runServe(config: ServeConfig, io: Io): Promise<number> {
   checkExposure(config);
   const { host, port } = config;
   await probe(host, port);
-  const logger = pino({ level: config.logLevel, redact }, io.stdout);
-  // People read sentences, collectors read log lines.
-  const say = (text: string) => (io.stdout.isTTY ? io.stdout.write(`${text}\n`) : logger.info(text));
-
+  const logger = createLogger(config.logLevel, io.stdout);
+  const say = (text: string) => logger.info(text);
   const loaded = await load(config, progressView(io.stderr, say));
   const { engine } = loaded;
   try {
     const app = buildApp({ engine, options: serverOptions(config, loaded), logger });
     for (const line of memoryPlan(engine.info)) say(line);
     const listenTextResolver = (address: string) => `listening on ${address}`;
-    const address = await app.listen({ host, port, listenTextResolver }).catch((error: Error) => {
+    await app.listen({ host, port, listenTextResolver }).catch((error: Error) => {
       throw listenError(error, host, port);
     });
-    // Fastify has logged the address; people get a sentence.
-    if (io.stdout.isTTY) say(listenTextResolver(address));
     const complete = await untilStopped(io, (signal) => {
       say(`${signal}: finishing running requests`);
       return app.close();
