@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type CompletionJson, post, root, serve } from './program.ts';
 
-const blocks = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```\w*\n([^]*?)^```$/gm)].map(
+const blocks = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map(
   ([, block = '']) => block,
 );
 const [start = '', tests = '', curl = ''] = blocks;
