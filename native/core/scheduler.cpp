@@ -80,9 +80,11 @@ bool Scheduler::preempt_youngest() {
   return true;
 }
 
-// First come, first served: the head of the queue waits for blocks for all its tokens, and nobody overtakes it.
+// First come, first served: the head of the queue waits for blocks for all its tokens, and nobody overtakes it. No more run
+// than a step has tokens for, so that each gets one.
 void Scheduler::admit(Plan& plan, int budget) {
-  while (!waiting_.empty() && budget > 0 && !free_slots_.empty()) {
+  const size_t most = options_.max_num_batched_tokens;
+  while (!waiting_.empty() && budget > 0 && !free_slots_.empty() && running_.size() < most) {
     Sequence& sequence = *waiting_.front();
     if (sequence.departing) return;
     const int n_matched = sequence.prompt_top < 0 ? blocks_.match(sequence.table, sequence.tokens) : 0;

@@ -130,6 +130,19 @@ TEST(no_more_slots_than_max_num_seqs) {
   for (uint32_t id = 1; id <= 5; ++id) CHECK(rig.told[id].n_finishes == 1);
 }
 
+TEST(a_small_budget_starves_nobody) {
+  Rig rig({8, 3, 64, 16, true}, 0);
+  for (uint32_t id = 1; id <= 8; ++id) {
+    auto s = sequence(id, prompt_of(2, id), 10);
+    s->sampling.stop_ids.clear();
+    rig.scheduler.add(std::move(s));
+  }
+  for (int i = 0; i < 5; ++i) rig.step();
+  CHECK(rig.scheduler.n_running() == 3);
+  for (uint32_t id = 1; id <= 3; ++id) CHECK(rig.told[id].tokens.size() >= 3);
+  rig.drain();
+}
+
 TEST(the_youngest_is_preempted_and_computed_again) {
   for (int depth : {0, 1}) {
     Rig rig({4, 100, 4, 16, true}, depth);  // 64 tokens for two sequences that want 16 + 40 each
