@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -120,6 +121,11 @@ describe('mistakes at the start: one sentence, exit code 1', () => {
     const { stderr } = await finish(['/nowhere/model', '--port', '0', '--log-level', 'debug']);
     expect(stderr).toMatch(/\n {4}at /);
   });
+});
+
+test('the built program runs by its own name', () => {
+  const help = execFileSync(join(root, 'dist/src/main.js'), ['--help'], { encoding: 'utf8' });
+  expect(help).toMatch(/^Gattling serves /);
 });
 
 test('--help and --version', async () => {
