@@ -7,7 +7,15 @@ import { chatLogprobs, type Vocabulary } from './logprobs.ts';
 import type { SamplingDefaults } from './sampling.ts';
 import { completionTokens, type ModelLimits, type Sampling, seedOf, toSampling } from './sampling.ts';
 import type { ChatBody, ChatMessage } from './schema.ts';
-import type { Choice, Envelope, Job, StreamOptions, Usage, WireFormat } from './wire.ts';
+import {
+  type Choice,
+  type Envelope,
+  type Job,
+  type StreamOptions,
+  streamOptions,
+  type Usage,
+  type WireFormat,
+} from './wire.ts';
 
 export function toConversation(messages: readonly ChatMessage[]): Conversation {
   return { messages: messages.map(toMessage), addGenerationPrompt: true };
@@ -71,14 +79,6 @@ export function chatJob({ envelope, body, sampling, tokens, salt }: ChatParts, e
     n,
     stream,
     format: new ChatFormat(engine, envelope, n, logprobs !== null, stream),
-  };
-}
-
-export function streamOptions(body: Pick<ChatBody, 'stream' | 'stream_options'>): StreamOptions | null {
-  if (body.stream !== true) return null;
-  return {
-    includeUsage: body.stream_options?.include_usage ?? false,
-    obfuscate: body.stream_options?.include_obfuscation ?? false,
   };
 }
 

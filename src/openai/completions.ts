@@ -1,6 +1,5 @@
 // POST /v1/completions: body -> prompts and job, deltas -> chunks or a completion.
 import type { Delta, Engine, GenerateRequest, TokenLogprob } from '../engine/types.ts';
-import { streamOptions } from './chat.ts';
 import { blaming, invalid, unsupported } from './errors.ts';
 import { EventTemplate, header } from './events.ts';
 import { type TextLogprobs, TextLogprobsWriter } from './logprobs.ts';
@@ -14,7 +13,15 @@ import {
   toSampling,
 } from './sampling.ts';
 import { type CompletionBody, maxChoices } from './schema.ts';
-import type { Choice, Envelope, Job, StreamOptions, Usage, WireFormat } from './wire.ts';
+import {
+  type Choice,
+  type Envelope,
+  type Job,
+  type StreamOptions,
+  streamOptions,
+  type Usage,
+  type WireFormat,
+} from './wire.ts';
 
 /** What OpenAI documents for a body that says nothing. */
 const defaultMaxTokens = 16;

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Delta, Finish, GenerateRequest, TokenLogprob } from '../engine/types.ts';
 import type { EngineInfo } from '../native/addon.ts';
+import type { SamplingBody } from './schema.ts';
 
 /** Fields that every object of one response repeats. */
 export interface Envelope {
@@ -39,6 +40,14 @@ export interface StreamOptions {
   includeUsage: boolean;
   /** Pads each chunk with random text, so that packet sizes say less about tokens. */
   obfuscate: boolean;
+}
+
+export function streamOptions(body: SamplingBody): StreamOptions | null {
+  if (body.stream !== true) return null;
+  return {
+    includeUsage: body.stream_options?.include_usage ?? false,
+    obfuscate: body.stream_options?.include_obfuscation ?? false,
+  };
 }
 
 /** One endpoint's way to say what the engine made. One instance serves one response. */
