@@ -1,8 +1,9 @@
 // A request's life between the HTTP layer and the native engine: tokens down, deltas up.
 import { randomBytes } from 'node:crypto';
 import type { Addon, EngineInfo, EngineOptions, EngineStats, NativeEngine, Progress, SubmitRequest } from '../native/addon.ts';
+import { noChatTemplate } from '../text/chat-template.ts';
 import { encodeChat } from '../text/prompt.ts';
-import { type ChatTemplate, type Conversation, type Prompt, TextError, type Tokenizer } from '../text/types.ts';
+import type { ChatTemplate, Conversation, Prompt, Tokenizer } from '../text/types.ts';
 import { Completion } from './completion.ts';
 import { Detokenizer, decode, isTextless, Pieces } from './detokenizer.ts';
 import { Generation } from './generation.ts';
@@ -74,9 +75,7 @@ export class TextEngine implements Engine {
   }
 
   async prepareChat(conversation: Conversation): Promise<Prompt> {
-    if (this.#template === null) {
-      throw new TextError('This model has no chat template; start the server with --chat-template, or use /v1/completions.');
-    }
+    if (this.#template === null) throw noChatTemplate();
     return encodeChat(this.#tokenizer, this.#template, conversation);
   }
 
