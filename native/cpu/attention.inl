@@ -57,24 +57,11 @@ static void weigh_block(float* acc, int64_t padded, const float* p, const float*
   for (; d < padded; d += kLanes) weigh_columns<M, 1>(acc + d, padded, p, alpha, values + d, head_dim, lo, hi);
 }
 
-// Calls block(integral constant M, index) for blocks of at most kQueries queries in [begin, end).
-template <int M>
-struct Count {
-  static constexpr int value = M;
-};
-template <int M, typename F>
-INLINE void one_block(int m, int at, const F& block) {
-  if constexpr (M > 0) {
-    if (m == M)
-      block(Count<M>{}, at);
-    else
-      one_block<M - 1>(m, at, block);
-  }
-}
+// block(constant number of queries, first query) for blocks of at most kQueries queries in [begin, end).
 template <typename F>
 INLINE void in_blocks(int begin, int end, const F& block) {
   for (int at = begin; at < end; at += kQueries)
-    one_block<kQueries>(end - at < kQueries ? end - at : kQueries, at, block);
+    with_constant<kQueries>(end - at < kQueries ? end - at : kQueries, [&](auto m) { block(m, at); });
 }
 
 // Scores of one query to weights, for keys [lo, hi) of the tile.
@@ -86,9 +73,12 @@ INLINE void soften(const Queries& s, int query, int lo, int hi) {
   const float best = max_of(scores);
   const float max = best > s.max[query] ? best : s.max[query];
   // -inf - -inf cannot be: each visited tile has a visible key, whose score is finite or spoils the row as it should.
-  float alpha[kLanes];
-  store(alpha, exp(broadcast(s.max[query] - max)));
-  s.alpha[query] = s.max[query] == max ? 1 : alpha[0];
+  s.alpha[query] = 1;
+  if (s.max[query] != max) {
+    float alpha[kLanes];
+    store(alpha, exp(broadcast(s.max[query] - max)));
+    s.alpha[query] = alpha[0];
+  }
   s.max[query] = max;
   store(p, exp(sub(scores, broadcast(max))));
   for (int j = 0; j < lo; ++j) p[j] = 0;

@@ -2,7 +2,7 @@
 // library's inline code is used here, for it would be compiled for this set and might be linked into code for others.
 
 #include "cpu/simd.h"
-//
+
 #if defined(GATTLING_AVX512)  // 32 registers of 16 floats
 constexpr int kRows = 6;      // x kTiles x 2 chains = 24 accumulators
 constexpr int kTiles = 2;
@@ -25,6 +25,21 @@ constexpr int kFewRowsTiles = 1;
 constexpr int kQueries = 2;
 constexpr int kColumns = 1;
 #endif
+
+// call(Constant<n>) for n in [1, Most]: register blocks have constant sizes.
+template <int N>
+struct Constant {
+  static constexpr int value = N;
+};
+template <int Most, typename F>
+INLINE void with_constant(int n, const F& call) {
+  if constexpr (Most > 0) {
+    if (n == Most)
+      call(Constant<Most>{});
+    else
+      with_constant<Most - 1>(n, call);
+  }
+}
 
 #include "cpu/attention.inl"
 #include "cpu/elementwise.inl"

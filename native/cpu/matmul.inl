@@ -1,9 +1,20 @@
 // One output element is two chains of fma over ascending k, even k and odd k, then even + odd (+ bias), whatever block
 // of rows and tiles it is computed in.
 
-// M rows times T tiles, n outputs of them real.
+// Where a block's weights, first row and outputs lie.
+template <typename W>
+struct LinearBlock {
+  const W* tiles;
+  const float* x;
+  float* out;
+  int64_t first;  // output
+};
+
+// M rows times T tiles.
 template <int M, int T, typename W>
-static void linear_block(const LinearTask& task, const W* w, const float* x, float* out, int64_t first, int64_t n) {
+static void linear_block(const LinearTask& task, const LinearBlock<W>& at) {
+  const W* w = at.tiles;
+  const float* x = at.x;
   V even[M][T], odd[M][T];
   for (int m = 0; m < M; ++m)
     for (int t = 0; t < T; ++t) even[m][t] = odd[m][t] = broadcast(0);
@@ -29,13 +40,14 @@ static void linear_block(const LinearTask& task, const W* w, const float* x, flo
     }
   }
   for (int t = 0; t < T; ++t) {
-    const int64_t left = n - t * kLanes;
+    const int64_t output = at.first + t * kLanes;
+    const int64_t left = task.n - output;
     const int lanes = left < kLanes ? static_cast<int>(left) : kLanes;
-    const V bias = task.bias ? load_n(task.bias + first + t * kLanes, lanes) : broadcast(0);
+    const V bias = task.bias ? load_n(task.bias + output, lanes) : broadcast(0);
     for (int m = 0; m < M; ++m) {
       V sum = add(even[m][t], odd[m][t]);
       if (task.bias) sum = add(sum, bias);
-      float* to = out + m * task.n + t * kLanes;
+      float* to = at.out + m * task.n + output;
       if (lanes == kLanes)
         store(to, sum);
       else
@@ -45,42 +57,30 @@ static void linear_block(const LinearTask& task, const W* w, const float* x, flo
 }
 
 template <typename W>
-using LinearBlock = void (*)(const LinearTask&, const W*, const float*, float*, int64_t, int64_t);
+INLINE void run_block(const LinearTask& task, const LinearBlock<W>& block, int n_rows, int64_t n_tiles) {
+  with_constant<kRows>(n_rows, [&](auto rows) {
+    constexpr int M = decltype(rows)::value;
+    constexpr int most = M <= kFewRows ? kFewRowsTiles : kTiles;
+    if (n_tiles == most)
+      linear_block<M, most>(task, block);
+    else if (n_tiles == kTiles)
+      linear_block<M, kTiles>(task, block);
+    else
+      linear_block<M, 1>(task, block);
+  });
+}
 
-// Blocks by M - 1 rows, for T = 1 and for the T that fills the registers.
-template <typename W, int T, int... M>
-struct LinearBlocks {
-  static constexpr LinearBlock<W> narrow[] = {linear_block<M, 1, W>...};
-  static constexpr LinearBlock<W> wide[] = {linear_block<M, (M <= kFewRows ? kFewRowsTiles : T), W>...};
-};
-
+// Tiles outside, rows inside: weights come from memory once and from the second-level cache for further rows.
 template <typename W>
 static void linear_of(const LinearTask& task, int64_t tile, int64_t end_tile, int64_t first_row, int64_t end_row) {
-#if defined(GATTLING_AVX512)
-  using Blocks = LinearBlocks<W, kTiles, 1, 2, 3, 4, 5, 6>;
-#elif defined(GATTLING_AVX2)
-  using Blocks = LinearBlocks<W, kTiles, 1, 2, 3>;
-#else
-  using Blocks = LinearBlocks<W, kTiles, 1, 2>;
-#endif
-  const int64_t n_rows = end_row - first_row;
-  const int64_t wide = n_rows <= kFewRows ? kFewRowsTiles : kTiles;
   const W* tiles = static_cast<const W*>(task.tiles);
+  const int64_t most = end_row - first_row <= kFewRows ? kFewRowsTiles : kTiles;
   while (tile < end_tile) {
-    const int64_t n_tiles = end_tile - tile >= wide ? wide : 1;
-    const int64_t first = tile * kLanes;
-    for (int64_t row = first_row; row < end_row;) {
-      int64_t m = end_row - row < kRows ? end_row - row : kRows;
-      // A remainder of few rows has a wider block than this pass over the tiles.
-      const bool narrow = n_tiles == 1 || (m <= kFewRows && wide != kFewRowsTiles);
-      const int64_t step = narrow ? 1 : n_tiles;
-      for (int64_t t = 0; t < n_tiles; t += step) {
-        const int64_t at = first + t * kLanes;
-        const auto block = narrow ? Blocks::narrow[m - 1] : Blocks::wide[m - 1];
-        block(task, tiles + (tile + t) * task.tile_size, task.x + row * task.k, task.out + row * task.n + at, at,
-              task.n - at);
-      }
-      row += m;
+    const int64_t n_tiles = end_tile - tile >= most ? most : end_tile - tile >= kTiles ? kTiles : 1;
+    for (int64_t row = first_row; row < end_row; row += kRows) {
+      const int n_rows = end_row - row < kRows ? static_cast<int>(end_row - row) : kRows;
+      run_block<W>(task, {tiles + tile * task.tile_size, task.x + row * task.k, task.out + row * task.n, tile * kLanes},
+                   n_rows, n_tiles);
     }
     tile += n_tiles;
   }
