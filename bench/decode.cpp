@@ -41,7 +41,8 @@ void run(const std::string& folder) {
   const double load_seconds = bench::seconds([&] { model = load_model(options, nullptr); });
   const uint64_t held = resident_bytes() - before;
   const ModelInfo info = model->info();
-  const uint64_t table = uint64_t{2} * info.vocab_size * info.hidden_size;  // the embedding, of which a step reads a row
+  const uint64_t table =
+      uint64_t{2} * info.vocab_size * info.hidden_size;  // the embedding, of which a step reads a row
 
   test::Caller caller(std::move(model));
   bench::Reader reader;
@@ -54,8 +55,10 @@ void run(const std::string& folder) {
   const double rate = bench::median(tokens), bandwidth = bench::median(read);
   const double weights = static_cast<double>(info.weight_bytes);
   std::printf(
-      "{\"bench\":\"decode\",\"unit\":\"%s\",\"threads\":%d,\"load_seconds\":%.2f,\"weight_bytes\":%.0f,\"held_bytes\":%llu,"
-      "\"kv_bytes\":%llu,\"tokens_per_second\":%.2f,\"reader_gbps\":%.2f,\"ratio\":%.3f,\"ratio_of_bytes_read\":%.3f}\n",
+      "{\"bench\":\"decode\",\"unit\":\"%s\",\"threads\":%d,\"load_seconds\":%.2f,\"weight_bytes\":%.0f,\"held_bytes\":"
+      "%llu,"
+      "\"kv_bytes\":%llu,\"tokens_per_second\":%.2f,\"reader_gbps\":%.2f,\"ratio\":%.3f,\"ratio_of_bytes_read\":%.3f}"
+      "\n",
       info.backend.unit.c_str(), info.backend.threads, load_seconds, weights, static_cast<unsigned long long>(held),
       static_cast<unsigned long long>(info.kv_bytes), rate, bandwidth, rate * weights / 1e9 / bandwidth,
       rate * (weights - static_cast<double>(table)) / 1e9 / bandwidth);

@@ -2,63 +2,24 @@
 // 32000, bf16 weights) against limits measured in the same run: a reader that only loads, and a loop of fused
 // multiply-adds that stay in registers. Pairs alternate, and medians are compared, because the machine is shared.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <numeric>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cpu/cpu_backend.h"
+#include "reader.h"
 
 using namespace gattling;
+using namespace bench;
 
 namespace {
 
-constexpr int kPairs = 7;
 constexpr int kHidden = 2048, kFfn = 5632, kHeads = 32, kKvHeads = 4, kHeadDim = 64, kLayers = 22, kVocab = 32000;
 constexpr int kQkv = (kHeads + 2 * kKvHeads) * kHeadDim;
 
 typedef float Floats __attribute__((vector_size(64)));
-typedef uint64_t Words __attribute__((vector_size(64)));
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define EVERY_SET __attribute__((target_clones("avx512f", "avx2,fma", "default")))
-#else
-#define EVERY_SET
-#endif
-
-double seconds(const std::function<void()>& run) {
-  const auto start = std::chrono::steady_clock::now();
-  run();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
-}
-
-void on_threads(int n, const std::function<void(int)>& run) {
-  std::vector<std::thread> threads;
-  for (int i = 1; i < n; ++i) threads.emplace_back(run, i);
-  run(0);
-  for (std::thread& thread : threads) thread.join();
-}
-
-EVERY_SET uint64_t read_all(const Words* data, size_t n) {
-  Words a{}, b{}, c{}, d{};
-  for (size_t i = 0; i + 4 <= n; i += 4) {
-    a |= data[i];
-    b |= data[i + 1];
-    c |= data[i + 2];
-    d |= data[i + 3];
-  }
-  a |= b | c | d;
-  return a[0] | a[1] | a[2] | a[3] | a[4] | a[5] | a[6] | a[7];
-}
 
 constexpr int kChains = 12;
 
@@ -77,24 +38,6 @@ EVERY_SET float multiply_add(int64_t rounds) {
   for (const Floats& chain : chains) sum += chain;
   return sum[0];
 }
-
-// 1 GiB by two threads, whatever the backend uses.
-class Reader {
- public:
-  Reader() : data_(kBytes / sizeof(Words)) {}
-  double gbps() {
-    const double time = seconds([&] {
-      on_threads(
-          2, [&](int i) { sink_[i] = read_all(&data_[data_.size() / 2 * static_cast<size_t>(i)], data_.size() / 2); });
-    });
-    return static_cast<double>(kBytes) / time / 1e9;
-  }
-
- private:
-  static constexpr size_t kBytes = size_t{1} << 30;
-  std::vector<Words> data_;
-  volatile uint64_t sink_[2]{};
-};
 
 double peak_gflops(int threads) {
   constexpr int64_t kRounds = 20'000'000;

@@ -1,4 +1,5 @@
-// What the machine can do, measured beside what a bench measures: medians of alternating runs, because machines are shared.
+// What the machine can do, measured beside what a bench measures: medians of alternating runs, because machines are
+// shared.
 #pragma once
 
 #include <algorithm>
