@@ -82,6 +82,10 @@ void BlockManager::commit(BlockTable& table, std::span<const int32_t> tokens, in
   }
 }
 
+void BlockManager::unregister(const BlockTable& table) {
+  for (int block : table.blocks) forget(blocks_[block]);
+}
+
 void BlockManager::truncate(BlockTable& table, int n_tokens) {
   const int n_keep = blocks_for(n_tokens);
   // Tail first, so that a shared prefix is evicted last.

@@ -43,6 +43,9 @@ class BlockManager {
   // Registers the full blocks among the first n_computed tokens, whose KV the cache now holds.
   void commit(BlockTable& table, std::span<const int32_t> tokens, int n_computed);
 
+  // Makes the table's blocks unfindable: what was computed into them is not to be trusted.
+  void unregister(const BlockTable& table);
+
   // Gives back the blocks past n_tokens (rejected speculation).
   void truncate(BlockTable& table, int n_tokens);
 

@@ -1,6 +1,8 @@
 #include "core/engine.h"
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <utility>
 
 #include "backend/error.h"
@@ -22,10 +24,40 @@ Engine::Engine(std::unique_ptr<Model> model, bool prefix_caching, std::function<
       info_(model_->info()),
       scheduler_(scheduler_options(info_, prefix_caching)),
       outbox_(std::move(wake)),
-      thread_([this] { loop(); }) {}
+      thread_([this] { run(); }) {}
 
 Engine::~Engine() {
   close();
+}
+
+// No exception leaves the thread: one that is not a step's own ends every sequence, and the engine says so from then
+// on.
+void Engine::run() {
+  std::string reason = "an exception of unknown type";
+  try {
+    return loop();
+  } catch (const std::exception& error) {
+    reason = error.what();
+  } catch (...) {
+  }
+  try {
+    abandon("the engine has stopped: " + reason);
+  } catch (...) {  // no memory is left to report with: failure_ is set, and nothing runs
+  }
+}
+
+void Engine::abandon(const std::string& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    failure_ = reason;
+    std::ranges::move(inbox_, std::back_inserter(commands_));
+    inbox_.clear();
+  }
+  for (const Command& command : commands_)
+    if (const auto* sequence = std::get_if<std::unique_ptr<Sequence>>(&command); sequence && *sequence)
+      events_.add_error((*sequence)->id, reason);
+  scheduler_.fail_all(reason, events_);
+  outbox_.fail(events_, reason);
 }
 
 // With depth 1 a step is planned and enqueued while the one before it runs; with depth 0 it retires at once. A step
@@ -35,10 +67,12 @@ void Engine::loop() {
   const int depth = info_.backend.depth;
   InFlight steps[2];
   InFlight* previous = nullptr;
-  bool launched = false;
-  while (take_commands(!launched && !previous)) {
+  bool idle = true;
+  while (take_commands(idle)) {
     InFlight& next = previous == &steps[0] ? steps[1] : steps[0];
-    launched = scheduler_.plan(next.plan) && forward(next);
+    const bool planned = scheduler_.plan(next.plan);
+    idle = !planned && !previous;  // a step that retires or fails may make room for another
+    bool launched = planned && forward(next);
     const bool late = launched && next.plan.step.constrained();
     if (launched && !late) launched = sample(next);
     if (previous) retire(*previous);
@@ -117,11 +151,13 @@ bool Engine::sample(InFlight& next) {
 }
 
 void Engine::retire(InFlight& oldest) {
+  const StepResult* result;
   try {
-    scheduler_.retire(oldest.plan, model_->collect(oldest.ticket), events_);
+    result = &model_->collect(oldest.ticket);
   } catch (const std::exception& error) {
     return fail_step(oldest, error);
   }
+  scheduler_.retire(oldest.plan, *result, events_);
   post_events();
 }
 
@@ -136,10 +172,10 @@ void Engine::post_events() {
 }
 
 uint32_t Engine::submit(std::unique_ptr<Sequence> sequence) {
-  sequence->n_prompt = static_cast<int>(sequence->tokens.size());
   validate(*sequence);
+  sequence->n_prompt = static_cast<int>(sequence->tokens.size());
   const std::lock_guard lock(mutex_);
-  check(!closing_, "the engine is closed");
+  check_open();
   const uint32_t id = sequence->id = ++last_id_;
   inbox_.push_back(std::move(sequence));
   arrived_.notify_one();
@@ -152,8 +188,9 @@ void Engine::validate(const Sequence& s) const {
   check(!s.tokens.empty(), "a prompt needs at least one token");
   check(s.max_tokens > 0 || (s.max_tokens == 0 && s.prompt_top >= 0), "max_tokens is ", s.max_tokens,
         "; it must be at least 1");
-  check(s.n_prompt <= m.max_model_len && s.max_tokens <= m.max_model_len - s.n_prompt, "prompt of ", s.n_prompt,
-        " and completion of ", s.max_tokens, " tokens; the model takes ", m.max_model_len, " together");
+  const auto n_prompt = static_cast<int64_t>(s.tokens.size());
+  check(n_prompt + s.max_tokens <= m.max_model_len, "prompt of ", n_prompt, " and completion of ", s.max_tokens,
+        " tokens; the model takes ", m.max_model_len, " together");
   for (int32_t token : s.tokens)
     check(in_vocabulary(token), "token ", token, " is outside the vocabulary of ", m.vocab_size);
   check(s.top >= -1 && s.top <= kMaxTop && s.prompt_top >= -1 && s.prompt_top <= kMaxTop, "at most ", kMaxTop,
@@ -183,16 +220,21 @@ void Engine::mask(uint32_t id, int position, std::vector<uint32_t> bits) {
 }
 
 void Engine::stats(uint64_t request) {
-  {
-    const std::lock_guard lock(mutex_);
-    check(!closing_, "the engine is closed");
-  }
-  post(AskStats{request});
+  const std::lock_guard lock(mutex_);
+  check_open();
+  inbox_.push_back(AskStats{request});
+  arrived_.notify_one();
+}
+
+// Under the lock.
+void Engine::check_open() const {
+  check(!closing_, "the engine is closed");
+  check(failure_.empty(), failure_);
 }
 
 void Engine::post(Command command) {
   const std::lock_guard lock(mutex_);
-  if (closing_) return;
+  if (closing_ || !failure_.empty()) return;
   inbox_.push_back(std::move(command));
   arrived_.notify_one();
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <variant>
 #include <vector>
@@ -24,7 +25,8 @@ class Engine {
 
   const ModelInfo& info() const { return info_; }
 
-  // Any thread. Throws Error on what could touch memory; sets and returns the sequence's id.
+  // Any thread. submit() and stats() throw Error once the loop has ended, submit() also on what could touch memory; it
+  // sets and returns the sequence's id.
   uint32_t submit(std::unique_ptr<Sequence> sequence);
   void cancel(uint32_t id);
   void mask(uint32_t id, int position, std::vector<uint32_t> bits);
@@ -54,7 +56,9 @@ class Engine {
   };
   using Command = std::variant<std::unique_ptr<Sequence>, Cancel, Mask, AskStats>;
 
+  void run();
   void loop();
+  void abandon(const std::string& reason);
   bool take_commands(bool wait);
   void execute(Command& command);
   bool forward(InFlight& next);
@@ -63,6 +67,7 @@ class Engine {
   void fail_step(InFlight& step, const std::exception& error);
   void post_events();
   void post(Command command);
+  void check_open() const;
   void validate(const Sequence& sequence) const;
 
   std::unique_ptr<Model> model_;
@@ -74,11 +79,12 @@ class Engine {
   std::vector<Command> commands_;
   uint64_t n_steps_ = 0;
 
-  std::mutex mutex_;  // guards the next four
+  std::mutex mutex_;  // guards the next five
   std::condition_variable arrived_;
   std::vector<Command> inbox_;
   uint32_t last_id_ = 0;
   bool closing_ = false;
+  std::string failure_;  // why the loop ended by itself; empty while it lives
 
   std::once_flag joined_;
   std::thread thread_;

@@ -31,6 +31,12 @@ struct Events {
     c.push_back(third);
   }
 
+  // A sequence's end by an error, of which the caller is told nothing else.
+  void add_error(uint32_t id, const std::string& error, int32_t n_cached = 0) {
+    add(id, EventKind::Finish, static_cast<int32_t>(FinishCode::Error), n_cached);
+    errors.push_back(error);
+  }
+
   // A token with its log-probability and best alternatives.
   void add_scored(uint32_t id, EventKind kind, const StepResult::Entry& entry, const StepResult& result) {
     add(id, kind, entry.token, entry.n_top);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -32,8 +33,9 @@ struct StatsReply {
 struct Mail {
   Events events;
   std::vector<StatsReply> replies;
+  std::string failure;  // why the loop ended by itself: nothing more comes
 
-  bool empty() const { return events.empty() && replies.empty(); }
+  bool empty() const { return events.empty() && replies.empty() && failure.empty(); }
 };
 
 class Outbox {
@@ -47,6 +49,15 @@ class Outbox {
   }
   void reply(const StatsReply& reply) {
     put([&](Mail& mail) { mail.replies.push_back(reply); });
+  }
+  // Wakes even a caller whose last wake-up was lost.
+  void fail(const Events& events, const std::string& reason) {
+    {
+      const std::lock_guard lock(mutex_);
+      mail_.failure = reason;
+      mail_.events.append(events);
+    }
+    wake_();
   }
   Mail drain() {
     const std::lock_guard lock(mutex_);

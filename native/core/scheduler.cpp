@@ -1,6 +1,7 @@
 #include "core/scheduler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "backend/error.h"
 
@@ -33,6 +34,11 @@ void Scheduler::cancel_all(Events& events) {
   reap();
 }
 
+void Scheduler::fail_all(const std::string& error, Events& events) {
+  for (auto& [id, sequence] : sequences_)
+    if (!std::exchange(sequence->finished, true)) events.add_error(id, error, sequence->n_cached);
+}
+
 void Scheduler::set_mask(uint32_t id, int position, std::vector<uint32_t> bits) {
   const auto found = sequences_.find(id);
   if (found == sequences_.end()) return;
@@ -48,7 +54,7 @@ bool Scheduler::plan(Plan& plan) {
   // make_room() takes sequences from the back of running_, which this loop has not reached.
   for (size_t i = 0; i < running_.size() && budget > 0; ++i) {
     Sequence& sequence = *running_[i];
-    const int count = std::min(sequence.n_pending(), budget);
+    const int count = sequence.awaits_mask() ? 0 : std::min(sequence.n_pending(), budget);
     if (count > 0 && make_room(sequence, sequence.n_computed + count)) budget -= add_slice(plan, sequence, count);
   }
   if (stats_.n_preemptions == n_preemptions) admit(plan, budget);
@@ -80,8 +86,8 @@ bool Scheduler::preempt_youngest() {
   return true;
 }
 
-// First come, first served: the head of the queue waits for blocks for all its tokens, and nobody overtakes it. No more run
-// than a step has tokens for, so that each gets one.
+// First come, first served: the head of the queue waits for blocks for all its tokens, and nobody overtakes it. No more
+// run than a step has tokens for, so that each gets one.
 void Scheduler::admit(Plan& plan, int budget) {
   const size_t most = options_.max_num_batched_tokens;
   while (!waiting_.empty() && budget > 0 && !free_slots_.empty() && running_.size() < most) {
@@ -131,6 +137,7 @@ int Scheduler::add_slice(Plan& plan, Sequence& sequence, int count) {
   step.slices.push_back({sequence.slot, start, count, sample, sequence.constrained, sequence.top, n_score,
                          sequence.prompt_top, Rows::None});
   plan.sequences.push_back(&sequence);
+  sequence.unsampled = false;
   sequence.n_computed += count;
   sequence.n_tokens += sample;
   ++sequence.in_flight;
@@ -180,6 +187,7 @@ bool Scheduler::report_scores(Sequence& sequence, std::span<const StepResult::En
   }
   for (const StepResult::Entry& entry : scored) {
     if (entry.status != RowStatus::Ok) {
+      blocks_.unregister(sequence.table);
       finish(sequence, FinishCode::Error, -1, events, "the model's logits for this prompt are not finite");
       return false;
     }
@@ -192,11 +200,13 @@ bool Scheduler::report_scores(Sequence& sequence, std::span<const StepResult::En
 void Scheduler::take(Sequence& sequence, const StepResult::Entry& entry, const StepResult& result, Events& events) {
   switch (entry.status) {
     case RowStatus::NotFinite:
+      blocks_.unregister(sequence.table);
       return finish(sequence, FinishCode::Error, -1, events, "the model's logits are not finite");
     case RowStatus::NoToken:
       return finish(sequence, FinishCode::Error, -1, events, "the mask forbids every token");
-    case RowStatus::NotSampled:  // its last known token is computed again; what is in flight built on a token that
-                                 // never was
+    case RowStatus::NotSampled:  // its last known token is computed again when the mask has come; what is in flight
+                                 // built on a token that never was
+      sequence.unsampled = true;
       sequence.n_tokens = static_cast<int>(sequence.tokens.size());
       sequence.n_computed = std::min(sequence.n_computed, sequence.n_tokens - 1);
       sequence.n_void = sequence.in_flight;

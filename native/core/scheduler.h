@@ -48,6 +48,8 @@ class Scheduler {
   // Ends a sequence with this event; unknown ids are ignored.
   void cancel(uint32_t id, Events& events);
   void cancel_all(Events& events);
+  // Ends every sequence with the error and leaves all else as it is: nothing may be planned or retired any more.
+  void fail_all(const std::string& error, Events& events);
   void set_mask(uint32_t id, int position, std::vector<uint32_t> bits);
 
   // Fills the plan; false when there is nothing to compute now.

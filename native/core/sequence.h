@@ -35,6 +35,10 @@ struct Sequence {
 
   std::vector<uint32_t> mask;  // for the token at mask_position
   int mask_position = -1;
+  bool unsampled = false;  // its last step had no mask to sample under
+
+  // It is left out of plans until the mask for its next token has come.
+  bool awaits_mask() const { return unsampled && mask_position != static_cast<int>(tokens.size()); }
 
   // Tokens to compute next, not counting the last one of all, which nothing follows.
   int n_pending() const {

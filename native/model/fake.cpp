@@ -18,6 +18,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr int64_t kMostTokens = int64_t{1} << 28;
+
+// Blocks for all slots at full length.
+int64_t full_blocks(const FakeOptions& o) {
+  return (int64_t{o.max_model_len} + o.block_size - 1) / o.block_size * o.max_num_seqs;
+}
+
 class FakeModel final : public Model {
  public:
   explicit FakeModel(const FakeOptions& o) : options_(o), pool_(o.max_num_seqs), masks_(o.max_num_seqs) {
@@ -28,15 +35,14 @@ class FakeModel final : public Model {
     info_.max_num_seqs = o.max_num_seqs;
     info_.max_num_batched_tokens = o.max_num_batched_tokens;
     info_.block_size = o.block_size;
-    const int full = (o.max_model_len + o.block_size - 1) / o.block_size * o.max_num_seqs;
-    info_.n_blocks = o.n_blocks ? o.n_blocks : full;
+    info_.n_blocks = o.n_blocks ? o.n_blocks : static_cast<int>(full_blocks(o));
   }
 
   const ModelInfo& info() const override { return info_; }
 
   void forward(const Step& step) override {
     step_ = &step;
-    if (std::ranges::find(step.tokens, options_.fail_token) != step.tokens.end() && options_.fail_token >= 0)
+    if (options_.fail_token >= 0 && std::ranges::find(step.tokens, options_.fail_token) != step.tokens.end())
       fail("the fake model was told to fail");
     ends_ = std::max(ends_, Clock::now()) + std::chrono::microseconds(options_.step_microseconds);
     if (options_.depth == 0 && options_.step_microseconds > 0) std::this_thread::sleep_until(ends_);
@@ -72,11 +78,12 @@ class FakeModel final : public Model {
     if (slice.constrained && mask.empty()) return add(result.sampled, result, index, 0, RowStatus::NotSampled, -1);
     if (last == kFromPool) last = pool_[slice.slot];
     const int position = slice.start + slice.count;
-    const auto status = last == options_.not_finite_token ? RowStatus::NotFinite : RowStatus::Ok;
+    auto status = last == options_.not_finite_token ? RowStatus::NotFinite : RowStatus::Ok;
     int32_t next = fake_next(last, position - 1, options_.vocab_size);
     if (slice.constrained) {
-      for (int i = 0; i < options_.vocab_size && !(mask[next / 32] >> (next % 32) & 1); ++i)
-        next = (next + 1) % options_.vocab_size;
+      const auto allowed = [&](int32_t token) { return mask[token / 32] >> (token % 32) & 1; };
+      for (int i = 0; i < options_.vocab_size && !allowed(next); ++i) next = (next + 1) % options_.vocab_size;
+      if (!allowed(next)) status = RowStatus::NoToken;
       mask.clear();
     }
     pool_[slice.slot] = next;
@@ -106,6 +113,12 @@ class FakeModel final : public Model {
 }  // namespace
 
 std::unique_ptr<Model> make_fake_model(const FakeOptions& options) {
+  const FakeOptions& o = options;
+  check(o.vocab_size > 0 && o.max_model_len > 0 && o.max_num_seqs > 0 && o.max_num_batched_tokens > 0 &&
+            o.block_size > 0 && o.step_microseconds >= 0,
+        "the fake model's sizes must be positive");
+  check(full_blocks(o) <= kMostTokens / o.block_size, "the fake model's ", o.max_num_seqs, " sequences of ",
+        o.max_model_len, " tokens are more than ", kMostTokens, " tokens together");
   return std::make_unique<FakeModel>(options);
 }
 

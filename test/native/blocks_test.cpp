@@ -119,6 +119,20 @@ TEST(equal_content_computed_twice_is_registered_once) {
   CHECK(b.content == a.content);  // and what b registers after it continues the same chain
 }
 
+TEST(unregistered_blocks_are_found_no_more) {
+  BlockManager blocks(8, 16, true);
+  BlockTable bad = filled(blocks, ids(32)), table;
+  CHECK(blocks.match(table, ids(40)) == 32);
+  blocks.unregister(bad);
+  verify(blocks, {&bad, &table});
+  blocks.release(bad);
+  blocks.release(table);
+  verify(blocks, {});
+  CHECK(blocks.match(table, ids(40)) == 0);
+  BlockTable good = filled(blocks, ids(32));
+  CHECK(blocks.match(table, ids(40)) == 32);
+}
+
 TEST(truncate_undoes_rejected_tokens) {
   BlockManager blocks(8, 16, true);
   BlockTable table = filled(blocks, ids(20));

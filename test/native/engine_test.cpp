@@ -10,6 +10,46 @@ namespace {
 
 struct Caller : test::Caller {
   explicit Caller(const FakeOptions& options) : test::Caller(make_fake_model(options)) {}
+  explicit Caller(std::unique_ptr<Model> model) : test::Caller(std::move(model)) {}
+
+  EngineStats stats() {
+    replies.clear();
+    engine.stats(1);
+    wait([&] { return !replies.empty(); });
+    return replies[0].stats;
+  }
+};
+
+enum class At { Forward, Sample, Collect };
+
+// The fake model, whose n-th call (from 0) of one of its verbs throws.
+class Failing final : public Model {
+ public:
+  Failing(const FakeOptions& options, At at, int n) : model_(make_fake_model(options)), at_(at), left_(n) {}
+
+  const ModelInfo& info() const override { return model_->info(); }
+  void forward(const Step& step) override {
+    pass(At::Forward);
+    model_->forward(step);
+  }
+  void set_mask(int slot, std::span<const uint32_t> bits) override { model_->set_mask(slot, bits); }
+  Ticket sample() override {
+    pass(At::Sample);
+    return model_->sample();
+  }
+  const StepResult& collect(Ticket ticket) override {
+    pass(At::Collect);
+    return model_->collect(ticket);
+  }
+
+ private:
+  void pass(At at) {
+    if (at == at_ && left_-- == 0) throw std::runtime_error("told to fail");
+  }
+
+  std::unique_ptr<Model> model_;
+  At at_;
+  int left_;
 };
 
 FakeOptions options(int depth = 0) {
@@ -98,6 +138,84 @@ TEST(the_engine_outlives_a_failed_step) {
     caller.wait_for(good);
     CHECK(caller.told[good].tokens == expected({1}, 5));
   }
+}
+
+TEST(a_failure_anywhere_gives_back_blocks_and_slots_and_starts_what_waits) {
+  for (int depth : {0, 1})
+    for (At at : {At::Forward, At::Sample, At::Collect})
+      for (int n : {0, 1, 5}) {
+        FakeOptions o = options(depth);
+        o.max_num_seqs = 2;
+        Caller caller(std::make_unique<Failing>(o, at, n));
+        std::vector<uint32_t> ids;
+        for (int i = 0; i < 5; ++i) ids.push_back(caller.submit({i, i + 1}, 20));
+        int n_failed = 0;
+        for (int i = 0; i < 5; ++i) {
+          caller.wait_for(ids[i]);
+          const auto& told = caller.told[ids[i]];
+          n_failed += told.finish == static_cast<int>(FinishCode::Error);
+          if (told.error.empty()) CHECK(told.tokens == expected({i, i + 1}, 20));
+        }
+        CHECK(n_failed >= 1 && n_failed <= 2);
+        const EngineStats stats = caller.stats();
+        CHECK(stats.n_free_blocks == stats.n_blocks && stats.n_running == 0 && stats.n_waiting == 0);
+      }
+}
+
+TEST(a_waiting_sequence_starts_when_the_last_one_ends) {
+  for (int depth : {0, 1}) {
+    FakeOptions o = options(depth);
+    o.max_num_seqs = 1;
+    Caller caller(o);
+    const uint32_t first = caller.submit({1}, 10), second = caller.submit({2}, 10);
+    caller.wait_for(first);
+    caller.wait_for(second);
+    CHECK(caller.told[second].tokens == expected({2}, 10));
+  }
+}
+
+TEST(an_engine_that_only_waits_for_masks_rests) {
+  for (int depth : {0, 1}) {
+    Caller caller(options(depth));
+    const uint32_t waits = caller.submit({1, 2}, 3, true), free = caller.submit({3}, 20);
+    caller.wait_for(free);
+    for (int i = 0; i < 100; ++i) caller.stats();
+    CHECK(caller.stats().n_steps <= 25);
+    CHECK(caller.told[waits].finish < 0);
+    caller.engine.mask(waits, 2, std::vector<uint32_t>((1000 + 31) / 32));  // forbids all
+    caller.wait_for(waits);
+    CHECK(caller.told[waits].error.find("forbids every token") != std::string::npos);
+  }
+}
+
+TEST(what_breaks_the_loop_ends_every_sequence_and_is_said_from_then_on) {
+  int n_wakes = 0;
+  FakeOptions o = options();
+  o.max_num_seqs = 1;
+  Engine engine(make_fake_model(o), true, [&] {
+    if (n_wakes++ == 0) throw 42;
+  });
+  const auto one = [] {
+    auto s = std::make_unique<Sequence>();
+    s->tokens = {1};
+    s->max_tokens = 100;
+    return s;
+  };
+  const uint32_t runs = engine.submit(one());
+  Mail mail;
+  for (bool over = false; !over;) {
+    std::this_thread::yield();
+    Mail more = engine.drain();
+    mail.events.append(more.events);
+    over = !(mail.failure = more.failure).empty();
+  }
+  CHECK(mail.failure.find("the engine has stopped: ") == 0 && n_wakes == 2);
+  CHECK(mail.events.ids.back() == runs && mail.events.errors == std::vector<std::string>{mail.failure});
+  THROWS("has stopped", engine.submit(one()));
+  THROWS("has stopped", engine.stats(1));
+  engine.cancel(runs);
+  engine.close();
+  CHECK(engine.drain().empty());
 }
 
 TEST(a_mask_decides_and_may_come_late) {

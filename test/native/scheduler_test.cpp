@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <random>
+#include <utility>
 
 #include "fake_device.h"
 #include "test.h"
@@ -42,6 +43,10 @@ struct Rig {
 
   // False when nothing could be planned and nothing was in flight.
   bool step() {
+    const bool late = !late_masks.empty();
+    if (late && mask_arrives()) {
+      for (const auto& [id, position] : std::exchange(late_masks, {})) scheduler.set_mask(id, position, {});
+    }
     plans.emplace_back();
     const bool planned = scheduler.plan(plans.back());
     if (planned) {
@@ -52,11 +57,18 @@ struct Rig {
     }
     const bool retires = !plans.empty() && (!planned || static_cast<int>(plans.size()) > depth);
     if (retires) retire();
-    return planned || retires;
+    return planned || retires || late;
   }
 
   void retire() {
     Events events;
+    size_t n_sampled = 0;
+    for (size_t i = 0; i < plans.front().sequences.size(); ++i) {
+      const Sequence& s = *plans.front().sequences[i];
+      if (!plans.front().step.slices[i].sample) continue;
+      if (results.front().sampled[n_sampled++].status == RowStatus::NotSampled)
+        late_masks.emplace_back(s.id, static_cast<int>(s.tokens.size()));
+    }
     scheduler.retire(plans.front(), results.front(), events);
     plans.pop_front();
     results.pop_front();
@@ -85,6 +97,7 @@ struct Rig {
   int depth;
   int n_rows = 0;
   std::function<bool()> mask_arrives = [] { return true; };
+  std::vector<std::pair<uint32_t, int>> late_masks;  // of rows that were not sampled
   std::deque<Plan> plans;
   std::deque<StepResult> results;
   std::map<uint32_t, Told> told;
@@ -210,6 +223,42 @@ TEST(a_constrained_row_waits_for_its_mask_and_no_neighbour_does) {
     CHECK(rig.told[2].n_finishes == 1);
     rig.drain();
     CHECK(rig.told[1].tokens == test::expected_tokens(prompt_of(5), 20, kVocab, -1));
+  }
+}
+
+TEST(a_row_that_found_no_mask_is_planned_when_it_has_come) {
+  Rig rig({4, 100, 64, 16, true}, 0);
+  rig.mask_arrives = [] { return false; };
+  auto s = sequence(1, prompt_of(5), 20);
+  s->constrained = true;
+  rig.scheduler.add(std::move(s));
+  rig.step();
+  Plan plan;
+  CHECK(!rig.scheduler.plan(plan));
+  rig.scheduler.set_mask(1, 4, {});
+  CHECK(!rig.scheduler.plan(plan));
+  rig.scheduler.set_mask(1, 5, {});
+  CHECK(rig.scheduler.plan(plan) && plan.step.n_rows() == 1 && plan.step.slices[0].start == 4);
+}
+
+TEST(what_is_not_finite_leaves_nothing_in_the_prefix_cache) {
+  for (bool scored : {false, true}) {
+    Rig rig({4, 32, 64, 16, true}, 0);
+    auto s = sequence(1, prompt_of(40), 5);
+    s->prompt_top = scored ? 0 : -1;
+    rig.scheduler.add(std::move(s));
+    rig.step();  // 32 tokens, which are registered
+    Plan plan;
+    rig.scheduler.plan(plan);
+    StepResult result = rig.device.run(plan.step, [](int) { return true; });
+    (scored ? result.scored : result.sampled).back().status = RowStatus::NotFinite;
+    Events events;
+    rig.scheduler.retire(plan, result, events);
+    CHECK(events.size() >= 1 && events.errors.size() == 1 && rig.scheduler.idle());
+    rig.scheduler.check();
+    rig.scheduler.add(sequence(2, prompt_of(40), 5));
+    rig.drain();
+    CHECK(rig.scheduler.stats().n_cached_tokens == 0);
   }
 }
 
