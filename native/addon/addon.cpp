@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "addon/callback.h"
 #include "addon/convert.h"
 #include "addon/engine_object.h"
 #include "model/synth.h"
@@ -49,7 +50,7 @@ class Job final : public Napi::AsyncProgressWorker<ProgressNote> {
     out["stage"] = stage_;
     out["done"] = static_cast<double>(note->done);
     out["total"] = static_cast<double>(note->total);
-    Callback().Call({out});
+    call_back(Callback().Value(), out);
   }
 
   void OnOK() override {
@@ -112,7 +113,7 @@ Napi::Value synth_model(const Napi::CallbackInfo& info) {
   const Napi::Object options = options_argument(info);
   auto written = std::make_shared<uint64_t>(0);
   const auto write = [written, config = get_string(options, "config"), out = get_string(options, "out"),
-                      seed = static_cast<uint64_t>(get_number(options, "seed"))](const Job::Report& report) {
+                      seed = get_size(options, "seed")](const Job::Report& report) {
     *written = synth(config, out, seed, report);
   };
   const auto finish = [written](Napi::Env env) -> Napi::Value {

@@ -88,6 +88,12 @@ double get_number(const Napi::Object& object, const char* key) {
   return value.As<Napi::Number>();
 }
 
+uint64_t get_size(const Napi::Object& object, const char* key) {
+  const double value = get_number(object, key);
+  if (!(value >= 0 && value < 0x1p53)) expected(object, key, "a number from 0 to 2^53");
+  return static_cast<uint64_t>(value);
+}
+
 EngineOptions to_engine_options(const Napi::Object& o) {
   EngineOptions options;
   options.load.folder = get_string(o, "model");
@@ -99,9 +105,7 @@ EngineOptions to_engine_options(const Napi::Object& o) {
   if (const int n = get_int(o, "maxNumSeqs")) options.load.max_num_seqs = n;
   if (const int n = get_int(o, "maxNumBatchedTokens")) options.load.max_num_batched_tokens = n;
   if (const int n = get_int(o, "blockSize")) options.load.block_size = n;
-  const double memory = get_number(o, "kvCacheMemory");
-  if (!(memory >= 0 && memory < 0x1p53)) expected(o, "kvCacheMemory", "bytes, 0 or more");
-  options.load.kv_cache_memory = static_cast<uint64_t>(memory);
+  options.load.kv_cache_memory = get_size(o, "kvCacheMemory");
   options.load.threads = get_int(o, "threads");
   options.prefix_caching = get_bool(o, "enablePrefixCaching");
   if (const Napi::Value fake = o.Get("fake"); fake.IsObject())

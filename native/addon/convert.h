@@ -28,5 +28,6 @@ Napi::Object from_events(Napi::Env env, const Events& events);
 // Throws a JavaScript TypeError that names what should have been there.
 std::string get_string(const Napi::Object& object, const char* key);
 double get_number(const Napi::Object& object, const char* key);
+uint64_t get_size(const Napi::Object& object, const char* key);
 
 }  // namespace gattling::addon

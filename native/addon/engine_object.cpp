@@ -1,7 +1,9 @@
 #include "addon/engine_object.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "addon/callback.h"
 #include "addon/convert.h"
 
 namespace gattling::addon {
@@ -13,24 +15,40 @@ void Bridge::deliver(Napi::Env env, const Napi::Function& on_step) {
     found->second.Resolve(from_stats(env, reply.stats));
     asked.erase(found);
   }
-  if (!mail.events.empty()) on_step.Call({from_events(env, mail.events)});
+  n_live -= std::ranges::count(mail.events.kinds, static_cast<uint8_t>(EventKind::Finish));
+  if (!mail.failure.empty()) {
+    n_live = 0;
+    refuse(env, mail.failure);
+  }
+  attend(env);
+  if (!mail.events.empty()) call_back(on_step, from_events(env, mail.events));
 }
 
-// Joins the loop off the JavaScript thread, then delivers what it said last.
+void Bridge::attend(Napi::Env env) {
+  const bool works = n_live > 0 || !asked.empty();
+  if (closed || works == std::exchange(working, works)) return;
+  works ? wake.Ref(env) : wake.Unref(env);
+}
+
+void Bridge::refuse(Napi::Env env, const std::string& reason) {
+  for (auto& [request, deferred] : std::exchange(asked, {})) deferred.Reject(Napi::Error::New(env, reason).Value());
+}
+
+// Joins the loop and frees the model off the JavaScript thread, then delivers what the loop said last.
 class CloseWorker final : public Napi::AsyncWorker {
  public:
   CloseWorker(Napi::Env env, std::shared_ptr<Bridge> bridge, const Napi::Function& on_step)
       : Napi::AsyncWorker(env), bridge_(std::move(bridge)), deferred_(env), on_step_(Napi::Persistent(on_step)) {}
 
   Napi::Promise promise() const { return deferred_.Promise(); }
-  void Execute() override { bridge_->engine->close(); }
-  void OnOK() override {
-    bridge_->deliver(Env(), on_step_.Value());
-    bridge_->wake.Release();
-    for (auto& [request, deferred] : bridge_->asked)
-      deferred.Reject(Napi::Error::New(Env(), "the engine is closed").Value());
-    bridge_->asked.clear();
+  void Execute() override {
+    bridge_->engine->close();
     bridge_->engine->unload();
+  }
+  void OnOK() override {
+    bridge_->wake.Release();
+    bridge_->deliver(Env(), on_step_.Value());
+    bridge_->refuse(Env(), "the engine is closed");
     deferred_.Resolve(Env().Undefined());
   }
 
@@ -53,17 +71,23 @@ Napi::Object EngineObject::create(const Napi::Function& constructor, std::unique
   auto bridge = std::make_shared<Bridge>();
   // The finalizer holds the bridge as long as a call may still be queued.
   bridge->wake = Napi::ThreadSafeFunction::New(env, on_step, "gattling.onStep", 0, 1, [bridge](Napi::Env) {});
-  bridge->engine = std::make_unique<Engine>(std::move(model), prefix_caching, [b = bridge.get()] {
-    b->wake.NonBlockingCall([b](Napi::Env env, Napi::Function on_step) {
-      if (!b->closed) b->deliver(env, on_step);
+  bridge->wake.Unref(env);
+  try {
+    bridge->engine = std::make_unique<Engine>(std::move(model), prefix_caching, [b = bridge.get()] {
+      b->wake.NonBlockingCall([b](Napi::Env env, Napi::Function on_step) {
+        if (!b->closed) b->deliver(env, on_step);
+      });
     });
-  });
-  const Napi::Object object = constructor.New({Napi::External<std::shared_ptr<Bridge>>::New(env, &bridge), on_step});
-  object.Set("info", from_info(env, bridge->engine->info(), load_milliseconds));
+  } catch (...) {
+    bridge->wake.Release();
+    throw;
+  }
   // Registered after the thread-safe function's own hook, so that it runs before: the loop must not wake what is gone.
   env.AddCleanupHook([weak = std::weak_ptr(bridge)] {
     if (const auto bridge = weak.lock()) bridge->engine->close();
   });
+  const Napi::Object object = constructor.New({Napi::External<std::shared_ptr<Bridge>>::New(env, &bridge), on_step});
+  object.Set("info", from_info(env, bridge->engine->info(), load_milliseconds));
   return object;
 }
 
@@ -79,24 +103,13 @@ Engine& EngineObject::open_engine(Napi::Env env) const {
   return *bridge_->engine;
 }
 
-// C++ errors become JavaScript's.
-template <typename Call>
-auto guarded(Napi::Env env, Call call) {
-  try {
-    return call();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw Napi::Error::New(env, error.what());
-  }
-}
-
 Napi::Value EngineObject::submit(const Napi::CallbackInfo& info) {
-  return guarded(info.Env(), [&] {
-    Engine& engine = open_engine(info.Env());
-    if (!info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "submit() takes a request object");
-    return Napi::Number::New(info.Env(), engine.submit(to_sequence(info[0].As<Napi::Object>())));
-  });
+  Engine& engine = open_engine(info.Env());
+  if (!info[0].IsObject()) throw Napi::TypeError::New(info.Env(), "submit() takes a request object");
+  const uint32_t id = engine.submit(to_sequence(info[0].As<Napi::Object>()));
+  ++bridge_->n_live;
+  bridge_->attend(info.Env());
+  return Napi::Number::New(info.Env(), id);
 }
 
 void EngineObject::cancel(const Napi::CallbackInfo& info) {
@@ -104,38 +117,37 @@ void EngineObject::cancel(const Napi::CallbackInfo& info) {
 }
 
 void EngineObject::mask(const Napi::CallbackInfo& info) {
-  guarded(info.Env(), [&] {
-    Engine& engine = open_engine(info.Env());
-    if (!info[0].IsNumber() || !info[1].IsNumber() || !info[2].IsTypedArray() ||
-        info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
-      throw Napi::TypeError::New(info.Env(), "mask() takes an id, a position and a Uint32Array");
-    const auto bits = info[2].As<Napi::Uint32Array>();
-    engine.mask(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Int32Value(),
-                {bits.Data(), bits.Data() + bits.ElementLength()});
-  });
+  Engine& engine = open_engine(info.Env());
+  if (!info[0].IsNumber() || !info[1].IsNumber() || !info[2].IsTypedArray() ||
+      info[2].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array)
+    throw Napi::TypeError::New(info.Env(), "mask() takes an id, a position and a Uint32Array");
+  const auto bits = info[2].As<Napi::Uint32Array>();
+  engine.mask(info[0].As<Napi::Number>().Uint32Value(), info[1].As<Napi::Number>().Int32Value(),
+              {bits.Data(), bits.Data() + bits.ElementLength()});
 }
 
 Napi::Value EngineObject::stats(const Napi::CallbackInfo& info) {
   Napi::Promise::Deferred deferred(info.Env());
-  if (bridge_->closed) {
-    deferred.Reject(Napi::Error::New(info.Env(), "the engine is closed").Value());
-    return deferred.Promise();
+  try {
+    const uint64_t request = ++bridge_->n_asked;
+    open_engine(info.Env()).stats(request);
+    bridge_->asked.emplace(request, deferred);
+    bridge_->attend(info.Env());
+  } catch (const Napi::Error& error) {
+    deferred.Reject(error.Value());
+  } catch (const std::exception& error) {
+    deferred.Reject(Napi::Error::New(info.Env(), error.what()).Value());
   }
-  const uint64_t request = ++bridge_->n_asked;
-  bridge_->asked.emplace(request, deferred);
-  bridge_->engine->stats(request);
   return deferred.Promise();
 }
 
 Napi::Value EngineObject::close(const Napi::CallbackInfo& info) {
-  if (std::exchange(bridge_->closed, true)) {
-    Napi::Promise::Deferred done(info.Env());
-    done.Resolve(info.Env().Undefined());
-    return done.Promise();
+  if (!std::exchange(bridge_->closed, true)) {
+    auto* worker = new CloseWorker(info.Env(), bridge_, on_step_.Value());  // deletes itself
+    closing_ = Napi::Reference<Napi::Promise>::New(worker->promise(), 1);
+    worker->Queue();
   }
-  auto* worker = new CloseWorker(info.Env(), bridge_, on_step_.Value());  // deletes itself
-  worker->Queue();
-  return worker->promise();
+  return closing_.Value();
 }
 
 }  // namespace gattling::addon

@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <string>
 #include <unordered_map>
 
 #include "core/engine.h"
@@ -17,10 +18,16 @@ struct Bridge {
   Napi::ThreadSafeFunction wake;
   std::unordered_map<uint64_t, Napi::Promise::Deferred> asked;  // stats() calls waiting for the loop's answer
   uint64_t n_asked = 0;
+  int64_t n_live = 0;    // submitted, and their Finish not yet delivered
+  bool working = false;  // the wake keeps the process alive
   bool closed = false;
 
   // Drains the outbox into promises and one call of on_step.
   void deliver(Napi::Env env, const Napi::Function& on_step);
+  // An engine that owes an answer keeps the process alive; an idle one does not.
+  void attend(Napi::Env env);
+  // Rejects the stats() calls that nobody will answer.
+  void refuse(Napi::Env env, const std::string& reason);
 };
 
 class EngineObject final : public Napi::ObjectWrap<EngineObject> {
@@ -44,6 +51,7 @@ class EngineObject final : public Napi::ObjectWrap<EngineObject> {
 
   std::shared_ptr<Bridge> bridge_;
   Napi::FunctionReference on_step_;
+  Napi::Reference<Napi::Promise> closing_;  // what close() returned
 };
 
 }  // namespace gattling::addon

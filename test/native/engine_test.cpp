@@ -209,13 +209,13 @@ TEST(what_breaks_the_loop_ends_every_sequence_and_is_said_from_then_on) {
     mail.events.append(more.events);
     over = !(mail.failure = more.failure).empty();
   }
-  CHECK(mail.failure.find("the engine has stopped: ") == 0 && n_wakes == 2);
+  CHECK(mail.failure.find("the engine has stopped: ") == 0);
   CHECK(mail.events.ids.back() == runs && mail.events.errors == std::vector<std::string>{mail.failure});
   THROWS("has stopped", engine.submit(one()));
   THROWS("has stopped", engine.stats(1));
   engine.cancel(runs);
   engine.close();
-  CHECK(engine.drain().empty());
+  CHECK(engine.drain().empty() && n_wakes == 2);
 }
 
 TEST(a_mask_decides_and_may_come_late) {
