@@ -273,7 +273,9 @@ TEST(layers_have_their_own_cache) {
     Run alone(backend, heads, 1), both(backend, heads, 1);
     alone.all(35, {0, 1, 2});
     both.step({{0, 0, 35}, {1, 0, 35}, {2, 0, 35}}, 1);
-    both.step({{2, 0, 35}, {0, 0, 35}}, 0);
+    both.spoil(0.5f);
+    both.step({{2, 0, 35}, {0, 0, 35}, {1, 0, 35}}, 0);
+    both.restore();
     both.step({{0, 35, 35}, {1, 35, 35}, {2, 35, 35}}, 1);
     for (int sequence : {0, 1, 2})
       for (int64_t i = 35 * 4 * 16; i < 70 * 4 * 16; ++i)
