@@ -1,6 +1,7 @@
 // Token ids to text, as they come. Only whole characters leave; what a one-shot decode of all bytes gives is what all pieces make.
 import { isUtf8 } from 'node:buffer';
 import type { Tokenizer } from '../text/types.ts';
+import type { TokenStarts } from './types.ts';
 
 const SPACE = 0x20;
 const NOTHING = new Uint8Array(0);
@@ -77,6 +78,13 @@ export class Detokenizer {
     return this.#held.length > 0;
   }
 
+  /** True when the token does not go on with the character that is held back, which is one U+FFFD then. */
+  breaksOff(id: number): boolean {
+    if (this.#held.length === 0) return false;
+    const first = this.#pieces.tokenizer.bytes(id).subarray(0, 1);
+    return numCharacters(decodeUtf8(Buffer.concat([this.#held, first]))) > 1;
+  }
+
   push(id: number): string {
     if (this.#held.length === 0 && !this.#atStart) {
       const text = this.#pieces.text(id);
@@ -101,6 +109,29 @@ export class Detokenizer {
     this.#held = whole === bytes.length ? NOTHING : bytes.subarray(whole);
     return decodeUtf8(bytes.subarray(0, whole));
   }
+}
+
+/** Where each token of a text begins in it; a token whose first byte goes on with a character begins with that character. */
+export class DetokenizedStarts implements TokenStarts {
+  readonly #detokenizer: Detokenizer;
+  #numCharacters = 0;
+
+  constructor(detokenizer: Detokenizer) {
+    this.#detokenizer = detokenizer;
+  }
+
+  next(id: number): number {
+    const start = this.#numCharacters + (this.#detokenizer.breaksOff(id) ? 1 : 0);
+    this.#numCharacters += numCharacters(this.#detokenizer.push(id));
+    return start;
+  }
+}
+
+/** Code points. */
+function numCharacters(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
 }
 
 /** True when no token of a prompt has text, so that what follows starts the document. */

@@ -5,10 +5,10 @@ import { noChatTemplate } from '../text/chat-template.ts';
 import { encodeChat } from '../text/prompt.ts';
 import type { ChatTemplate, Conversation, Prompt, Tokenizer } from '../text/types.ts';
 import { Completion } from './completion.ts';
-import { Detokenizer, decode, isTextless, Pieces } from './detokenizer.ts';
+import { DetokenizedStarts, Detokenizer, decode, isTextless, Pieces } from './detokenizer.ts';
 import { Generation } from './generation.ts';
 import { LiveSequences } from './sequences.ts';
-import type { Delta, Engine, GenerateRequest } from './types.ts';
+import type { Delta, Engine, GenerateRequest, TokenStarts } from './types.ts';
 
 export interface EngineSetup {
   addon: Addon;
@@ -96,12 +96,20 @@ export class TextEngine implements Engine {
     return this.#tokenizer.bytes(id);
   }
 
+  tokenStarts(before: Uint32Array): TokenStarts {
+    return new DetokenizedStarts(this.#detokenizer(before));
+  }
+
   /** The sequence is submitted when the first delta is asked for. */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<Delta> {
-    const detokenizer = new Detokenizer(this.#pieces, isTextless(request.tokens, this.#tokenizer));
+    const detokenizer = this.#detokenizer(request.tokens);
     const { stop, minTokens } = request;
     const completion = new Completion(detokenizer, { stop, minTokens, logprobs: request.logprobs !== null });
     return new Generation(request, completion, this.#sequences, signal);
+  }
+
+  #detokenizer(before: Uint32Array): Detokenizer {
+    return new Detokenizer(this.#pieces, isTextless(before, this.#tokenizer));
   }
 
   stats(): Promise<EngineStats> {

@@ -62,6 +62,11 @@ export interface Delta {
   finish: Finish | null;
 }
 
+export interface TokenStarts {
+  /** Code points of the text before the token's first character. */
+  next(id: number): number;
+}
+
 /** The engine failed this request (not the user's mistake): 500. The text is for the log. */
 export class EngineError extends Error {
   override name = 'EngineError';
@@ -78,6 +83,8 @@ export interface Engine {
   /** A token's own spelling and bytes, for logprobs. */
   spelling(id: number): string;
   bytes(id: number): Uint8Array;
+  /** Of the text that follows `before`: give it the text's tokens in order. */
+  tokenStarts(before: Uint32Array): TokenStarts;
   /** Ends with one delta that has `finish`, throws EngineError, or throws the signal's reason when aborted (the sequence is cancelled). */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<Delta>;
   stats(): Promise<EngineStats>;

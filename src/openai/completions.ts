@@ -90,8 +90,9 @@ export function completionJob(parts: CompletionParts, engine: Engine): Job {
   const n = body.n ?? 1;
   const stream = streamOptions(body);
   const lines = prompts.flatMap((tokens) => {
-    const echo = body.echo ? engine.decode(tokens) : null;
-    return Array.from({ length: n }, () => new Line(echo, logprobsWriter(body, engine, tokens, echo)));
+    const echo = body.echo ? engine.decode(tokens) : '';
+    const writer = () => (body.logprobs == null ? null : new TextLogprobsWriter(engine, tokens, echo));
+    return Array.from({ length: n }, () => new Line(body.echo ?? false, echo, writer()));
   });
   return {
     envelope,
@@ -115,42 +116,22 @@ function toRequests({ body, sampling, salt }: CompletionParts, tokens: Uint32Arr
   return Array.from({ length: body.n ?? 1 }, (_, k) => ({ ...request, seed: seedOf(seed, k) }));
 }
 
-function logprobsWriter(
-  body: CompletionBody,
-  engine: Engine,
-  tokens: Uint32Array,
-  echo: string | null,
-): TextLogprobsWriter | null {
-  if (body.logprobs == null) return null;
-  return new TextLogprobsWriter(engine, echo === null ? 0 : hiddenSpace(engine, tokens, echo));
-}
-
-/** 1 when the prompt's first text is a space that the detokeniser drops. */
-function hiddenSpace(engine: Engine, tokens: Uint32Array, text: string): number {
-  if (text.startsWith(' ')) return 0;
-  for (const id of tokens) {
-    const bytes = engine.bytes(id);
-    if (bytes.length > 0) return bytes[0] === 0x20 ? 1 : 0;
-  }
-  return 0;
-}
-
 /** What the format keeps of one choice. */
 class Line {
-  /** The prompt's text, or nothing. */
-  readonly echo: string;
+  /** Whether the prompt's text comes first, and that text. */
   readonly #echoes: boolean;
+  readonly echo: string;
   readonly #writer: TextLogprobsWriter | null;
   started = false;
 
-  constructor(echo: string | null, writer: TextLogprobsWriter | null) {
-    this.echo = echo ?? '';
-    this.#echoes = echo !== null;
+  constructor(echoes: boolean, echo: string, writer: TextLogprobsWriter | null) {
+    this.#echoes = echoes;
+    this.echo = echo;
     this.#writer = writer;
   }
 
   scores(prompt: readonly TokenLogprob[], generated: readonly TokenLogprob[]): TextLogprobs | null {
-    return this.#writer?.write(this.#echoes ? [...prompt, ...generated] : generated) ?? null;
+    return this.#writer?.write(this.#echoes ? prompt : [], generated) ?? null;
   }
 }
 

@@ -1,5 +1,6 @@
 // Log-probabilities in the two shapes of the API. JSON has no infinity: what is never chosen is -9999.
-import type { Engine, TokenLogprob } from '../engine/types.ts';
+import { isUtf8 } from 'node:buffer';
+import type { Engine, TokenLogprob, TokenStarts } from '../engine/types.ts';
 
 const floor = -9999;
 
@@ -8,6 +9,13 @@ const finite = (logprob: number) => (logprob > floor ? Math.min(logprob, 0) : fl
 
 /** What of the engine log-probabilities need. */
 export type Vocabulary = Pick<Engine, 'spelling' | 'bytes'>;
+
+/** A token that is no whole characters by itself is spelled by its bytes, as OpenAI does: "\xe2\x82", after the prefix. */
+function spelled(vocabulary: Vocabulary, id: number, prefix: string): string {
+  const bytes = vocabulary.bytes(id);
+  if (isUtf8(bytes)) return vocabulary.spelling(id);
+  return prefix + Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');
+}
 
 export interface ChatLogprobs {
   content: ChatTokenLogprob[];
@@ -26,7 +34,7 @@ interface ChatTokenLogprob extends TokenEntry {
 
 export function chatLogprobs(vocabulary: Vocabulary, tokens: readonly TokenLogprob[]): ChatLogprobs {
   const entry = (id: number, logprob: number): TokenEntry => ({
-    token: vocabulary.spelling(id),
+    token: spelled(vocabulary, id, ''),
     logprob: finite(logprob),
     bytes: [...vocabulary.bytes(id)],
   });
@@ -48,21 +56,30 @@ export interface TextLogprobs {
 
 /** One choice's tokens in the completions shape; offsets count code points from the start of the choice's text. */
 export class TextLogprobsWriter {
-  readonly #vocabulary: Vocabulary;
-  #offset: number;
+  readonly #engine: Engine;
+  readonly #echoStarts: TokenStarts;
+  readonly #starts: TokenStarts;
+  readonly #echoLength: number;
 
-  /** `skipped`: characters of the first token that the text does not show (SentencePiece's dummy space). */
-  constructor(vocabulary: Vocabulary, skipped: number) {
-    this.#vocabulary = vocabulary;
-    this.#offset = -skipped;
+  /** `echo`: the prompt's text if it comes before the answer's, else nothing. */
+  constructor(engine: Engine, prompt: Uint32Array, echo: string) {
+    this.#engine = engine;
+    this.#echoStarts = engine.tokenStarts(new Uint32Array());
+    this.#starts = engine.tokenStarts(prompt);
+    this.#echoLength = [...echo].length;
   }
 
-  write(tokens: readonly TokenLogprob[]): TextLogprobs {
+  /** `echoed` are the prompt's tokens, once, if its text is shown. */
+  write(echoed: readonly TokenLogprob[], generated: readonly TokenLogprob[]): TextLogprobs {
+    const tokens = [...echoed, ...generated];
     return {
-      tokens: tokens.map(({ id }) => this.#vocabulary.spelling(id)),
+      tokens: tokens.map(({ id }) => this.#spelled(id)),
       token_logprobs: tokens.map(({ logprob }) => (logprob === null ? null : finite(logprob))),
       top_logprobs: tokens.map((token) => this.#top(token)),
-      text_offset: tokens.map(({ id }) => this.#advance(id)),
+      text_offset: [
+        ...echoed.map(({ id }) => this.#echoStarts.next(id)),
+        ...generated.map(({ id }) => this.#echoLength + this.#starts.next(id)),
+      ],
     };
   }
 
@@ -71,16 +88,13 @@ export class TextLogprobsWriter {
     if (logprob === null) return null;
     const best = new Map<string, number>();
     for (const entry of [...top, { id, logprob }]) {
-      const spelling = this.#vocabulary.spelling(entry.id);
+      const spelling = this.#spelled(entry.id);
       if (!best.has(spelling)) best.set(spelling, finite(entry.logprob));
     }
     return Object.fromEntries(best);
   }
 
-  /** A character split over tokens belongs to the token with its first byte. */
-  #advance(id: number): number {
-    const offset = Math.max(this.#offset, 0);
-    for (const byte of this.#vocabulary.bytes(id)) if ((byte & 0xc0) !== 0x80) this.#offset++;
-    return offset;
+  #spelled(id: number): string {
+    return spelled(this.#engine, id, 'bytes:');
   }
 }

@@ -1,6 +1,13 @@
 // A deterministic engine in memory: tokens are UTF-8 bytes, and the answer is a function of the prompt and the seed.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Delta, type Engine, EngineError, type GenerateRequest, type TokenLogprob } from '../../src/engine/types.ts';
+import {
+  type Delta,
+  type Engine,
+  EngineError,
+  type GenerateRequest,
+  type TokenLogprob,
+  type TokenStarts,
+} from '../../src/engine/types.ts';
 import type { EngineInfo, EngineStats } from '../../src/native/addon.ts';
 import { type Conversation, type Prompt, TextError } from '../../src/text/types.ts';
 
@@ -58,6 +65,16 @@ export class FakeEngine implements Engine {
 
   bytes(id: number): Uint8Array {
     return id < 256 ? Uint8Array.of(id) : new Uint8Array();
+  }
+
+  tokenStarts(): TokenStarts {
+    let numCharacters = 0;
+    return {
+      next: (id) => {
+        if (id < 256 && (id & 0xc0) === 0x80) return numCharacters - 1;
+        return id < 256 ? numCharacters++ : numCharacters;
+      },
+    };
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<Delta> {
