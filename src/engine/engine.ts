@@ -54,6 +54,7 @@ function submitRequest(request: GenerateRequest, eosTokenIds: readonly number[])
 
 export class TextEngine implements Engine {
   readonly info: EngineInfo;
+  readonly maxTokenBytes: number;
   readonly #native: NativeEngine;
   readonly #sequences: LiveSequences;
   readonly #tokenizer: Tokenizer;
@@ -67,6 +68,7 @@ export class TextEngine implements Engine {
     this.#tokenizer = tokenizer;
     this.#template = template;
     this.#pieces = new Pieces(tokenizer);
+    this.maxTokenBytes = maxTokenBytes(tokenizer);
   }
 
   /** Sequences whose events are routed. */
@@ -120,4 +122,10 @@ export class TextEngine implements Engine {
     this.#sequences.close();
     await this.#native.close();
   }
+}
+
+function maxTokenBytes(tokenizer: Tokenizer): number {
+  let most = 1;
+  for (let id = 0; id < tokenizer.vocabSize; id++) most = Math.max(most, tokenizer.bytes(id).length);
+  return most;
 }

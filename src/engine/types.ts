@@ -74,6 +74,8 @@ export class EngineError extends Error {
 
 export interface Engine {
   readonly info: EngineInfo;
+  /** Bytes of the longest token. */
+  readonly maxTokenBytes: number;
   /** Renders the chat template and encodes, off the event loop. Throws TextError when there is no template or it refuses. */
   prepareChat(conversation: Conversation): Promise<Prompt>;
   /** A raw completion prompt, with BOS where the checkpoint puts it. */

@@ -1,11 +1,11 @@
 // POST /v1/chat/completions: body -> conversation and job, deltas -> chunks or a completion.
 import type { Delta, Engine } from '../engine/types.ts';
-import type { Conversation, Message, Role } from '../text/types.ts';
-import { invalid, unsupported } from './errors.ts';
+import type { Conversation, Message, Prompt, Role } from '../text/types.ts';
+import { blaming, invalid, unsupported } from './errors.ts';
 import { EventTemplate, header } from './events.ts';
 import { chatLogprobs, type Vocabulary } from './logprobs.ts';
 import type { SamplingDefaults } from './sampling.ts';
-import { completionTokens, type ModelLimits, type Sampling, seedOf, toSampling } from './sampling.ts';
+import { checkTextFits, completionTokens, type ModelLimits, type Sampling, seedOf, toSampling } from './sampling.ts';
 import type { ChatBody, ChatMessage } from './schema.ts';
 import {
   type Choice,
@@ -17,8 +17,11 @@ import {
   type WireFormat,
 } from './wire.ts';
 
-export function toConversation(messages: readonly ChatMessage[]): Conversation {
-  return { messages: messages.map(toMessage), addGenerationPrompt: true };
+export function encodeMessages(messages: readonly ChatMessage[], engine: Engine): Promise<Prompt> {
+  const conversation: Conversation = { messages: messages.map(toMessage), addGenerationPrompt: true };
+  const texts = conversation.messages.map(({ content }) => content);
+  checkTextFits('messages', texts, engine);
+  return blaming('messages', engine.prepareChat(conversation));
 }
 
 function toMessage(message: ChatMessage, index: number): Message {

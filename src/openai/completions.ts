@@ -4,6 +4,7 @@ import { blaming, invalid, unsupported } from './errors.ts';
 import { EventTemplate, header } from './events.ts';
 import { type TextLogprobs, TextLogprobsWriter } from './logprobs.ts';
 import {
+  checkTextFits,
   completionTokens,
   type ModelLimits,
   type Sampling,
@@ -69,6 +70,7 @@ export function encodePrompts(inputs: readonly PromptInput[], engine: Engine): P
   return Promise.all(
     inputs.map(async ({ param, value }) => {
       if (typeof value !== 'string') return Uint32Array.from(value);
+      checkTextFits(param, [value], engine);
       const { ids } = await blaming(param, engine.prepareText(value));
       if (ids.length === 0)
         throw invalid(param, `${param} must not be empty: this model's tokenizer adds no token of its own.`);

@@ -63,6 +63,15 @@ export const contextTooLong = (param: string, promptTokens: number, asked: numbe
     { param, code: 'context_length_exceeded' },
   );
 
+/** `least`: tokens that the text has at any rate. */
+export const textTooLong = (param: string, bytes: number, least: number, limit: number) =>
+  new ApiError(
+    400,
+    'invalid_request_error',
+    `This model's maximum context length is ${limit} tokens, but the prompt of ${bytes} bytes has at least ${least}; shorten it.`,
+    { param, code: 'context_length_exceeded' },
+  );
+
 /** What a tokenizer or chat template refuses is the request's mistake; other errors pass unchanged. */
 export async function blaming<T>(param: string, work: Promise<T>): Promise<T> {
   try {

@@ -1,6 +1,6 @@
 // How a body asks for tokens to be chosen, in the engine's terms.
-import type { GenerateRequest } from '../engine/types.ts';
-import { contextTooLong, invalid, shown } from './errors.ts';
+import type { Engine, GenerateRequest } from '../engine/types.ts';
+import { contextTooLong, invalid, shown, textTooLong } from './errors.ts';
 import type { SamplingBody } from './schema.ts';
 
 /** The checkpoint's own recommendations (generation_config.json); what is missing is the API's default. */
@@ -79,6 +79,14 @@ export function tokenIds(ids: readonly unknown[], vocabSize: number, param: stri
     `${param}.${wrong}`,
     `${param}.${wrong} must be a token id from 0 to ${vocabSize - 1}, not ${shown(ids[wrong])}.`,
   );
+}
+
+/** Encoding costs microseconds a byte: what cannot fit, however it is encoded, is refused before. */
+export function checkTextFits(param: string, texts: readonly string[], { info, maxTokenBytes }: Engine): void {
+  const bytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  // Each message costs a template at least one token.
+  const least = Math.max(Math.ceil(bytes / maxTokenBytes), texts.length);
+  if (least > info.maxModelLen) throw textTooLong(param, bytes, least, info.maxModelLen);
 }
 
 interface Budget {

@@ -31,6 +31,8 @@ const encoder = new TextEncoder();
 
 export class FakeEngine implements Engine {
   readonly info: EngineInfo;
+  /** Of one that no prompt has: prompts over the context are encoded up to four times its length. */
+  readonly maxTokenBytes = 4;
   readonly requests: GenerateRequest[] = [];
   readonly conversations: Conversation[] = [];
   running = 0;

@@ -1,5 +1,5 @@
 // What the engine is asked for, given a body.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { GenerateRequest } from '../../src/engine/types.ts';
 import { bos, vocabSize } from './fake-engine.ts';
 import { chat, completion, testServer } from './server.ts';
@@ -105,6 +105,26 @@ test.each([
   expect([response.statusCode, error.code, error.param]).toEqual([400, 'context_length_exceeded', param]);
   for (const count of counts) expect(error.message).toContain(String(count));
   expect(server.engine.requests).toEqual([]);
+});
+
+test.each([
+  ['/v1/completions', completion({ prompt: 'x'.repeat(1025) }), 'prompt', '1025 bytes has at least 257'],
+  ['/v1/completions', completion({ prompt: ['a', 'é'.repeat(600)] }), 'prompt.1', '1200 bytes has at least 300'],
+  ['/v1/chat/completions', chat({ messages: [{ role: 'user', content: 'x'.repeat(1025) }] }), 'messages', '1025 bytes'],
+  [
+    '/v1/chat/completions',
+    chat({ messages: new Array(257).fill({ role: 'user', content: '' }) }),
+    'messages',
+    '0 bytes has at least 257',
+  ],
+])('%s: what cannot fit is not even encoded: %#', async (path, body, param, part) => {
+  const { engine, post } = await testServer();
+  const encode = vi.spyOn(engine, path === '/v1/completions' ? 'prepareText' : 'prepareChat');
+  const response = await post(path, body);
+  const { error } = response.json();
+  expect([response.statusCode, error.code, error.param]).toEqual([400, 'context_length_exceeded', param]);
+  expect(error.message).toContain(part);
+  expect(encode.mock.calls.filter(([input]) => input !== 'a')).toEqual([]);
 });
 
 test('roles and parts become the conversation', async () => {

@@ -1,5 +1,4 @@
-import { chatJob, chatSampling, toConversation } from '../../openai/chat.ts';
-import { blaming } from '../../openai/errors.ts';
+import { chatJob, chatSampling, encodeMessages } from '../../openai/chat.ts';
 import { ChatBody } from '../../openai/schema.ts';
 import type { App } from '../context.ts';
 import { respond } from '../respond.ts';
@@ -11,7 +10,7 @@ export function chatRoute(app: App, deps: GenerateDeps): void {
     const { body, tenant } = request;
     const envelope = begin(deps, 'chatcmpl', ChatBody, request, reply);
     const sampling = chatSampling(body, options.defaults, engine.info);
-    const prompt = await blaming('messages', engine.prepareChat(toConversation(body.messages)));
+    const prompt = await encodeMessages(body.messages, engine);
     const job = chatJob({ envelope, body, sampling, tokens: prompt.ids, salt: tenant.salt }, engine);
     return respond(deps, request, reply, job);
   });
