@@ -58,6 +58,7 @@ function rule(errors: TLocalizedValidationError[]): string {
   if (limit === undefined) return `be ${list(errors.flatMap(typeNames))}`;
   if (limit.keyword === 'enum') return `be ${list(limit.params.allowedValues.map((allowed) => JSON.stringify(allowed)))}`;
   if (limit.keyword === 'minLength') return `have at least ${limit.params.limit} character(s)`;
+  if (limit.keyword === 'maxLength') return `have at most ${limit.params.limit} characters`;
   if (limit.keyword === 'minItems') return `have at least ${limit.params.limit} item(s)`;
   if (limit.keyword === 'maxItems') return `have at most ${limit.params.limit} items`;
   if (limit.keyword === 'maxProperties') return `have at most ${limit.params.limit} keys`;

@@ -21,9 +21,14 @@ const noTools: Refusal = { harmless: emptyList, accepted: 'leave it out or send 
 const textFormat: Harmless = (value) => absent(value) || (value as { type?: unknown }).type === 'text';
 const textOnly: Harmless = (value) => absent(value) || (Array.isArray(value) && value.length === 1 && value[0] === 'text');
 
+const emptyObject: Harmless = (value) => absent(value) || (isObject(value) && Object.keys(value).length === 0);
+/** Fields whose default is the one thing that this server does. */
+const only = (value: unknown, ...names: string[]): [string, Refusal][] =>
+  names.map((name) => [name, { harmless: oneOf(value), accepted: `leave it out or send ${value}` }]);
+
 const constraints = [
   'allowed_token_ids bad_words chat_template grammar guided_choice guided_grammar guided_json guided_regex',
-  'logits_processors prediction prompt_embeds structured_outputs web_search_options audio',
+  'logits_processors prediction prompt_embeds structured_outputs truncate_prompt_tokens web_search_options audio',
 ];
 
 /** A field that would change the output, and the values that would not. */
@@ -36,6 +41,11 @@ const refusals = new Map<string, Refusal>([
   ['response_format', { harmless: textFormat, accepted: 'leave it out or send {"type": "text"}' }],
   ['modalities', { harmless: textOnly, accepted: 'leave it out or send ["text"]' }],
   ['suffix', { harmless: oneOf(''), accepted: 'leave it out' }],
+  ['documents', noTools],
+  ['chat_template_kwargs', { harmless: emptyObject, accepted: 'leave it out or send {}' }],
+  ...only(true, 'add_generation_prompt', 'skip_special_tokens'),
+  ...only(false, 'continue_final_message', 'include_stop_str_in_output', 'use_beam_search'),
+  ...only(1, 'length_penalty'),
 ]);
 
 const messageRefusals = new Map<string, Refusal>([

@@ -10,14 +10,15 @@ export const maxChoices = 2048;
 /** JSON numbers are doubles: 2^63 - 1 arrives as 2^63, so both ends are inclusive. */
 const int64 = Type.Integer({ minimum: -(2 ** 63), maximum: 2 ** 63 });
 
+/** Each choice keeps a table of its length. */
+const stopString = Type.String({ minLength: 1, maxLength: 1024 });
+
 const sampling = {
   model: Type.String(),
   temperature: nullable(Type.Number({ minimum: 0, maximum: 2 })),
   top_p: nullable(Type.Number({ minimum: 0, maximum: 1 })),
   n: nullable(Type.Integer({ minimum: 1, maximum: 128 })),
-  stop: nullable(
-    Type.Union([Type.String({ minLength: 1 }), Type.Array(Type.String({ minLength: 1 }), { minItems: 1, maxItems: 4 })]),
-  ),
+  stop: nullable(Type.Union([stopString, Type.Array(stopString, { minItems: 1, maxItems: 4 })])),
   seed: nullable(int64),
   presence_penalty: nullable(Type.Number({ minimum: -2, maximum: 2 })),
   frequency_penalty: nullable(Type.Number({ minimum: -2, maximum: 2 })),

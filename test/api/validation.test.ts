@@ -38,6 +38,8 @@ const shared: Row[] = [
   [{ min_tokens: -1 }, 'min_tokens', 'min_tokens must be >= 0, not -1.'],
   [{ min_tokens: 9, max_tokens: 8 }, 'min_tokens', 'min_tokens must be at most the 8 tokens that may be generated, not 9.'],
   [{ stop: '' }, 'stop', 'stop must have at least 1 character(s), not "".'],
+  [{ stop: 'x'.repeat(1025) }, 'stop', /^stop must have at most 1024 characters, not "x+\.\.\."\.$/],
+  [{ stop: ['a', 'x'.repeat(1025)] }, 'stop.1', /^stop\.1 must have at most 1024 characters, not "x+\.\.\."\.$/],
   [{ stop: ['a', ''] }, 'stop.1', 'stop.1 must have at least 1 character(s), not "".'],
   [{ stop: [] }, 'stop', 'stop must have at least 1 item(s), not an array of 0.'],
   [{ stop: ['a', 'b', 'c', 'd', 'e'] }, 'stop', 'stop must have at most 4 items, not an array of 5.'],
@@ -74,6 +76,19 @@ const shared: Row[] = [
   [{ suffix: 'x' }, 'suffix', 'suffix is not supported by this server; leave it out.'],
   [{ prediction: {} }, 'prediction', 'prediction is not supported by this server; leave it out.'],
   [{ guided_json: {} }, 'guided_json', 'guided_json is not supported by this server; leave it out.'],
+  ...['add_generation_prompt', 'skip_special_tokens'].map((name): Row => {
+    return [{ [name]: false }, name, `${name} is not supported by this server; leave it out or send true.`];
+  }),
+  ...['continue_final_message', 'include_stop_str_in_output', 'use_beam_search'].map((name): Row => {
+    return [{ [name]: true }, name, `${name} is not supported by this server; leave it out or send false.`];
+  }),
+  [{ length_penalty: 2 }, 'length_penalty', 'length_penalty is not supported by this server; leave it out or send 1.'],
+  [{ truncate_prompt_tokens: 5 }, 'truncate_prompt_tokens', /^truncate_prompt_tokens is not supported/],
+  [
+    { chat_template_kwargs: { tokenize: true } },
+    'chat_template_kwargs',
+    'chat_template_kwargs is not supported by this server; leave it out or send {}.',
+  ],
   [{ chat_template: '{{ x }}' }, 'chat_template', 'chat_template is not supported by this server; leave it out.'],
 ];
 
