@@ -26,11 +26,13 @@ export function parseJson(body: Buffer): unknown {
   if (!isUtf8(body)) throw notJson('it is not UTF-8');
   checkShape(body);
   try {
-    return JSON.parse(body.toString('utf8'));
+    // Drops a byte-order mark, which some editors and shells put in front.
+    return JSON.parse(new TextDecoder().decode(body));
   } catch (error) {
     // V8's message quotes the body; the position is enough.
-    const position = /position \d+/.exec(String(error))?.[0] ?? 'its end';
-    throw notJson(`there is a mistake at ${position}`);
+    if (String(error).includes('end of JSON')) throw notJson('it ends too early');
+    const position = /position \d+/.exec(String(error))?.[0];
+    throw notJson(position === undefined ? 'it has a mistake' : `it has a mistake at ${position}`);
   }
 }
 

@@ -89,7 +89,7 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
   }
   const status = error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
   const messages = {
-    400: 'This is not HTTP/1.1.',
+    400: 'The request is not valid HTTP/1.1; its method, headers or length are wrong.',
     408: 'The request took too long to arrive.',
     431: 'The request headers are too large.',
   };

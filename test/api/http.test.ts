@@ -93,6 +93,24 @@ test.each(statusRows)('%s', async (name, request, status, error, headers = {}) =
   expect(response.body).not.toContain('secret');
 });
 
+test.each([
+  ['{"model": ', 'The body is not JSON: it ends too early.'],
+  ['{"model": x}', /^The body is not JSON: it has a mistake( at position 10)?\.$/],
+  ["{'model': 1}", 'The body is not JSON: it has a mistake at position 1.'],
+  ['', 'The body is not JSON: it is empty.'],
+])('%j is told what is wrong with it', async (payload, message) => {
+  const { app } = await testServer();
+  const response = await app.inject({ method: 'POST', url: chatUrl, headers: json, payload });
+  expect(response.statusCode).toBe(400);
+  expect(response.json().error.message).toEqual(message instanceof RegExp ? expect.stringMatching(message) : message);
+});
+
+test('a byte-order mark in front of a body is none of its text', async () => {
+  const { app } = await testServer();
+  const payload = `\ufeff${JSON.stringify(chat())}`;
+  expect((await app.inject({ method: 'POST', url: chatUrl, headers: json, payload })).statusCode).toBe(200);
+});
+
 test('brackets inside strings are not nesting', async () => {
   const { post } = await testServer({ maxModelLen: 4096 });
   const content = `"${'['.repeat(500)}\\"${'{'.repeat(500)}`;
