@@ -157,7 +157,7 @@ void Scheduler::retire(const Plan& plan, const StepResult& result, Events& event
       --sequence.n_void;
     } else if (!sequence.finished) {
       const bool finite = report_scores(sequence, scored, result, events);
-      if (finite && !sequence.departing) blocks_.commit(sequence.table, sequence.tokens, slice.start + slice.count);
+      if (finite) blocks_.commit(sequence.table, sequence.tokens, slice.start + slice.count);
       if (finite && sampled) take(sequence, *sampled, result, events);
       if (finite && sequence.max_tokens == 0 && slice.start + slice.count == sequence.n_prompt)
         finish(sequence, FinishCode::Length, -1, events);

@@ -31,9 +31,12 @@ MemoryPlan plan_memory(const MemoryRequest& r) {
   const int64_t useful = blocks_for(wanted) * r.max_num_seqs;
   const int64_t n_blocks = std::min({static_cast<int64_t>(budget / r.block_bytes), useful, kMostBlocks / r.block_size});
   const int64_t fit = n_blocks * r.block_size;
-  check(fit >= 1 && (r.max_model_len == 0 || fit >= wanted), "a sequence of ", wanted, " tokens needs ",
-        format_bytes(one), " of KV cache and ", format_bytes(budget), " are available; --max-model-len ", fit,
-        " would fit, or --kv-cache-memory ", (one + (1 << 20) - 1) >> 20, "MiB if the memory is there");
+  if (fit < (r.max_model_len ? wanted : 1)) {
+    const std::string shorter = fit > 0 ? concat("--max-model-len ", fit, " would fit, or ") : "";
+    fail("a sequence of ", wanted, " tokens needs ", format_bytes(one), " of KV cache and ", format_bytes(budget),
+         " are available; ", shorter, "--kv-cache-memory ", (one + (1 << 20) - 1) >> 20, "MiB",
+         shorter.empty() ? " would fit" : "", " if the memory is there");
+  }
   return {static_cast<int>(n_blocks), static_cast<int>(std::min<int64_t>(wanted, fit))};
 }
 

@@ -125,14 +125,18 @@ export interface EngineStats {
 
 export interface NativeEngine {
   readonly info: EngineInfo;
-  /** Returns the sequence id (never reused). Throws on what could touch memory, or after close. */
+  /** Returns the sequence id (never reused). Throws on what could touch memory, after close, or when the loop has broken down. */
   submit(request: SubmitRequest): number;
   /** Idempotent; unknown and finished ids are ignored. A Finish event with FinishCode.Cancelled follows if it still ran. */
   cancel(id: number): void;
   /** bits: [ceil(vocabSize / 32)], bit t of word t / 32 set = token t allowed at this position (index in prompt + generated). */
   mask(id: number, position: number, bits: Uint32Array): void;
+  /** Rejects after close, or when the loop has broken down. */
   stats(): Promise<EngineStats>;
-  /** Ends every sequence as cancelled, joins the loop thread, frees the weights. Idempotent. */
+  /**
+   * Ends every sequence as cancelled, joins the loop thread, frees the weights. Idempotent. An engine that is never closed keeps
+   * its memory; it keeps the process alive only while a sequence runs or a stats() is unanswered.
+   */
   close(): Promise<void>;
 }
 
@@ -151,7 +155,7 @@ export interface SynthOptions {
 }
 
 export interface Addon {
-  /** Loads off the JavaScript thread. onStep is called on it, once per wake-up, with everything since the last call. */
+  /** Loads off the JavaScript thread. onStep is called on it, once per wake-up, with everything since the last call; what it throws is an uncaught exception. */
   createEngine(
     options: EngineOptions,
     onStep: (events: StepEvents) => void,

@@ -50,4 +50,6 @@ TEST(what_cannot_fit_says_what_would) {
   r = request();
   r.free_bytes = MiB;
   THROWS("needs 256.00 MiB", plan_memory(r));
+  r.free_bytes = 1024;
+  THROWS("512 bytes are available; --kv-cache-memory 256MiB would fit", plan_memory(r));
 }

@@ -171,6 +171,59 @@ TEST(the_youngest_is_preempted_and_computed_again) {
   }
 }
 
+TEST(blocks_on_their_way_back_are_waited_for) {
+  Rig rig({4, 100, 6, 16, true}, 1);
+  for (uint32_t id : {1, 2, 3}) {
+    auto s = sequence(id, prompt_of(32, 13 * id), 20);
+    s->sampling.stop_ids.clear();
+    rig.scheduler.add(std::move(s));
+  }
+  rig.step();  // two blocks each: none is left
+  Plan plan;
+  CHECK(!rig.scheduler.plan(plan));  // the third one's blocks come back when the step in flight retires
+  CHECK(rig.scheduler.stats().n_preemptions == 1 && rig.scheduler.n_running() == 2);
+  rig.drain();
+  for (uint32_t id : {1, 2, 3})
+    CHECK(rig.told[id].tokens == test::expected_tokens(prompt_of(32, 13 * id), 20, kVocab, -1));
+}
+
+TEST(the_preempted_run_again_before_those_who_never_ran) {
+  Rig rig({2, 100, 64, 16, true}, 0);
+  for (uint32_t id : {1, 2, 3}) rig.scheduler.add(sequence(id, prompt_of(5, id), 20));
+  rig.step();
+  rig.scheduler.preempt_youngest();
+  Plan plan;
+  CHECK(rig.scheduler.plan(plan) && plan.sequences.size() == 2 && plan.sequences[1]->id == 2);
+}
+
+TEST(a_failed_step_of_a_cancelled_sequence_gives_its_blocks_back) {
+  Rig rig({4, 100, 64, 16, true}, 0);
+  rig.scheduler.add(sequence(1, prompt_of(5), 20));
+  Plan plan;
+  CHECK(rig.scheduler.plan(plan));
+  Events events;
+  rig.scheduler.cancel(1, events);
+  rig.scheduler.retire_failed(plan, "out of memory", events);
+  rig.scheduler.check();
+  CHECK(events.size() == 1 && events.a[0] == static_cast<int>(FinishCode::Cancelled));
+  CHECK(rig.scheduler.idle() && rig.scheduler.blocks().n_free() == 64);
+}
+
+TEST(what_a_failed_step_computed_is_not_in_the_prefix_cache) {
+  Rig rig({4, 32, 64, 16, true}, 1);
+  rig.scheduler.add(sequence(1, prompt_of(80), 5));
+  rig.step();
+  Plan second;
+  CHECK(rig.scheduler.plan(second));
+  rig.retire();
+  Events events;
+  rig.scheduler.retire_failed(second, "out of memory", events);
+  rig.scheduler.check();
+  rig.scheduler.add(sequence(2, prompt_of(80), 5));
+  rig.drain();
+  CHECK(rig.scheduler.stats().n_cached_tokens == 32);
+}
+
 TEST(a_second_equal_prompt_comes_from_the_cache) {
   Rig rig({4, 100, 64, 16, true}, 0);
   rig.scheduler.add(sequence(1, prompt_of(40), 2));
