@@ -130,8 +130,9 @@ void write(const TinyModel& model, const TempFolder& folder) {
   std::string map;
   size_t next = 0;
   for (const TensorSpec& tensor : tensor_specs(config_of(model))) {
+    const DType dtype = model.traits.mixed && next % 2 ? DType::F32 : model.traits.storage;
     const size_t at = next++ % shards.size();
-    add(shards[at], tensor, model.traits.storage, random_bytes(tensor, model.traits.storage, random));
+    add(shards[at], tensor, dtype, random_bytes(tensor, dtype, random));
     map += concat(map.empty() ? "\"" : ",\"", tensor.name, "\":\"", file_of(at), '"');
   }
   for (size_t i = 0; i < shards.size(); ++i)

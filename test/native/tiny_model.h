@@ -14,6 +14,7 @@ struct Traits {
   gattling::RopeConfig rope = {};
   double eps = 1e-5;
   gattling::DType storage = gattling::DType::F32;
+  bool mixed = false;  // every other tensor is float32
   // Spelled as files of 2023 are: rope_theta, rope_scaling and torch_dtype in place of rope_parameters and dtype, and
   // without what follows from the rest.
   bool old_keys = false;
