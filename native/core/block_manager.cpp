@@ -19,18 +19,10 @@ uint64_t mix(uint64_t h) {
   return h ^ (h >> 33);
 }
 
-uint64_t hash_of(uint64_t parent, const Salt& salt, std::span<const int32_t> tokens) {
-  uint64_t words[2];
-  std::memcpy(words, salt.data(), sizeof words);
-  uint64_t h = mix(mix(parent + 0x9e3779b97f4a7c15ull) ^ words[0]) ^ words[1];
-  for (int32_t token : tokens) h = mix(h ^ static_cast<uint32_t>(token)) + 0x9e3779b97f4a7c15ull;
-  return h;
-}
-
 }  // namespace
 
-BlockManager::BlockManager(int n_blocks, int block_size, bool prefix_caching)
-    : block_size_(block_size), prefix_caching_(prefix_caching), blocks_(n_blocks) {
+BlockManager::BlockManager(int n_blocks, int block_size, bool prefix_caching, uint64_t hash_mask)
+    : block_size_(block_size), prefix_caching_(prefix_caching), hash_mask_(hash_mask), blocks_(n_blocks) {
   for (int block = 0; block < n_blocks; ++block) free(block);
 }
 
@@ -122,6 +114,14 @@ void BlockManager::check(std::span<const BlockTable* const> tables) const {
     fail("blocks: ", n_listed, " listed, ", n_free_, " free and ", n_used, " used of ", n_blocks());
   for (const auto& [hash, block] : by_hash_)
     if (!blocks_[block].content || blocks_[block].hash != hash) fail("block ", block, " is findable by a stale hash");
+}
+
+uint64_t BlockManager::hash_of(uint64_t parent, const Salt& salt, std::span<const int32_t> tokens) const {
+  uint64_t words[2];
+  std::memcpy(words, salt.data(), sizeof words);
+  uint64_t h = mix(mix(parent + 0x9e3779b97f4a7c15ull) ^ words[0]) ^ words[1];
+  for (int32_t token : tokens) h = mix(h ^ static_cast<uint32_t>(token)) + 0x9e3779b97f4a7c15ull;
+  return h & hash_mask_;
 }
 
 int BlockManager::find(uint64_t hash, uint64_t parent, const Salt& salt, std::span<const int32_t> tokens) const {

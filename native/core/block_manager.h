@@ -26,7 +26,8 @@ struct BlockTable {
 
 class BlockManager {
  public:
-  BlockManager(int n_blocks, int block_size, bool prefix_caching);
+  // hash_mask: the bits of the hash in use; tests take few, so that unequal contents collide.
+  BlockManager(int n_blocks, int block_size, bool prefix_caching, uint64_t hash_mask = ~uint64_t{0});
 
   int n_blocks() const { return static_cast<int>(blocks_.size()); }
   int n_free() const { return n_free_; }
@@ -65,6 +66,7 @@ class BlockManager {
     std::vector<int32_t> tokens;  // [block_size] when findable
   };
 
+  uint64_t hash_of(uint64_t parent, const Salt& salt, std::span<const int32_t> tokens) const;
   int find(uint64_t hash, uint64_t parent, const Salt& salt, std::span<const int32_t> tokens) const;
   void unlink(int block);
   void free(int block);
@@ -72,6 +74,7 @@ class BlockManager {
 
   int block_size_;
   bool prefix_caching_;
+  uint64_t hash_mask_;
   int n_free_ = 0;
   uint64_t next_content_ = 1;
   std::vector<Block> blocks_;

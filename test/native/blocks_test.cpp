@@ -73,6 +73,27 @@ TEST(salts_do_not_share) {
   CHECK(blocks.match(yours, ids(17)) == 16);
 }
 
+TEST(a_hash_collision_is_no_match) {
+  BlockManager blocks(8, 16, true, 0);  // all hashes are equal
+  BlockTable first = filled(blocks, ids(16), Salt{1});
+  const auto matched = [&](const std::vector<int32_t>& tokens, Salt salt) {
+    BlockTable table;
+    table.salt = salt;
+    const int n = blocks.match(table, tokens);
+    blocks.release(table);
+    return n;
+  };
+  CHECK(matched(ids(17), Salt{1}) == 16);
+  CHECK(matched(ids(17), Salt{2}) == 0);
+  CHECK(matched(ids(17, 1), Salt{1}) == 0);
+  auto twice = ids(16);
+  for (int32_t id : ids(17)) twice.push_back(id);
+  CHECK(matched(twice, Salt{1}) == 16);                      // equal tokens, another prefix
+  BlockTable other = filled(blocks, ids(48, 100), Salt{1});  // finds the place taken
+  CHECK(matched(ids(48, 100), Salt{1}) == 0 && other.n_registered == 3);
+  verify(blocks, {&first, &other});
+}
+
 TEST(without_prefix_caching_nothing_is_found) {
   BlockManager blocks(8, 16, false);
   BlockTable first = filled(blocks, ids(32));

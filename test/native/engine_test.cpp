@@ -1,5 +1,8 @@
 #include "core/engine.h"
 
+#include <algorithm>
+#include <semaphore>
+
 #include "caller.h"
 #include "model/fake.h"
 #include "test.h"
@@ -22,10 +25,11 @@ struct Caller : test::Caller {
 
 enum class At { Forward, Sample, Collect };
 
-// The fake model, whose n-th call (from 0) of one of its verbs throws.
+// The fake model, whose n-th call (from 0) of one of its verbs throws; counts steps sampled and not collected.
 class Failing final : public Model {
  public:
-  Failing(const FakeOptions& options, At at, int n) : model_(make_fake_model(options)), at_(at), left_(n) {}
+  Failing(const FakeOptions& options, At at, int n, int* n_open = nullptr)
+      : model_(make_fake_model(options)), at_(at), left_(n), n_open_(n_open) {}
 
   const ModelInfo& info() const override { return model_->info(); }
   void forward(const Step& step) override {
@@ -35,10 +39,12 @@ class Failing final : public Model {
   void set_mask(int slot, std::span<const uint32_t> bits) override { model_->set_mask(slot, bits); }
   Ticket sample() override {
     pass(At::Sample);
+    if (n_open_) ++*n_open_;
     return model_->sample();
   }
   const StepResult& collect(Ticket ticket) override {
     pass(At::Collect);
+    if (n_open_) --*n_open_;
     return model_->collect(ticket);
   }
 
@@ -50,6 +56,7 @@ class Failing final : public Model {
   std::unique_ptr<Model> model_;
   At at_;
   int left_;
+  int* n_open_;
 };
 
 FakeOptions options(int depth = 0) {
@@ -190,10 +197,12 @@ TEST(an_engine_that_only_waits_for_masks_rests) {
 
 TEST(what_breaks_the_loop_ends_every_sequence_and_is_said_from_then_on) {
   int n_wakes = 0;
-  FakeOptions o = options();
-  o.max_num_seqs = 1;
-  Engine engine(make_fake_model(o), true, [&] {
-    if (n_wakes++ == 0) throw 42;
+  std::binary_semaphore woken(0), throws(0);
+  Engine engine(make_fake_model(options()), true, [&] {
+    if (n_wakes++ > 0) return;
+    woken.release();
+    throws.acquire();
+    throw 42;
   });
   const auto one = [] {
     auto s = std::make_unique<Sequence>();
@@ -202,6 +211,9 @@ TEST(what_breaks_the_loop_ends_every_sequence_and_is_said_from_then_on) {
     return s;
   };
   const uint32_t runs = engine.submit(one());
+  woken.acquire();
+  const uint32_t arrives = engine.submit(one());
+  throws.release();
   Mail mail;
   for (bool over = false; !over;) {
     std::this_thread::yield();
@@ -210,7 +222,9 @@ TEST(what_breaks_the_loop_ends_every_sequence_and_is_said_from_then_on) {
     over = !(mail.failure = more.failure).empty();
   }
   CHECK(mail.failure.find("the engine has stopped: ") == 0);
-  CHECK(mail.events.ids.back() == runs && mail.events.errors == std::vector<std::string>{mail.failure});
+  CHECK(mail.events.errors == std::vector<std::string>(2, mail.failure));
+  const auto ended = [&](uint32_t id) { return std::ranges::count(mail.events.ids, id) > 0; };
+  CHECK(ended(runs) && ended(arrives));
   THROWS("has stopped", engine.submit(one()));
   THROWS("has stopped", engine.stats(1));
   engine.cancel(runs);
@@ -266,6 +280,17 @@ TEST(close_ends_what_runs) {
     CHECK(caller.told[id].finish == static_cast<int>(FinishCode::Cancelled));
     THROWS("closed", caller.submit({1}, 5));
   }
+}
+
+TEST(close_collects_the_step_in_flight) {
+  int n_open = 0;
+  FakeOptions o = options(1);
+  o.step_microseconds = 500;
+  Caller caller(std::make_unique<Failing>(o, At::Forward, -1, &n_open));
+  const uint32_t id = caller.submit({1}, 500);
+  caller.wait([&] { return !caller.told[id].tokens.empty(); });
+  caller.engine.close();
+  CHECK(n_open == 0);
 }
 
 TEST(two_engines_live_in_one_process) {

@@ -39,7 +39,10 @@ struct Rig {
   };
 
   Rig(SchedulerOptions o, int depth)
-      : scheduler(o), device(o.max_num_seqs, o.n_blocks, o.block_size, kVocab), depth(depth) {}
+      : scheduler(o),
+        device(o.max_num_seqs, o.n_blocks, o.block_size, kVocab),
+        depth(depth),
+        max_rows(o.max_num_batched_tokens) {}
 
   // False when nothing could be planned and nothing was in flight.
   bool step() {
@@ -51,6 +54,7 @@ struct Rig {
     const bool planned = scheduler.plan(plans.back());
     if (planned) {
       n_rows = plans.back().step.n_rows();
+      CHECK(n_rows <= max_rows);
       results.push_back(device.run(plans.back().step, [&](int) { return mask_arrives(); }));
     } else {
       plans.pop_back();
@@ -95,6 +99,7 @@ struct Rig {
   Scheduler scheduler;
   test::FakeDevice device;
   int depth;
+  int max_rows;
   int n_rows = 0;
   std::function<bool()> mask_arrives = [] { return true; };
   std::vector<std::pair<uint32_t, int>> late_masks;  // of rows that were not sampled
