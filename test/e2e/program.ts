@@ -1,10 +1,11 @@
 // Runs the real program as a child process: what a user starts, and what it prints.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { onTestFinished } from 'vitest';
+
+export { temporary } from '../temporary.ts';
 
 export const root = resolve(import.meta.dirname, '../..');
 export const MODEL = join(root, 'test/fixtures/models/mha-rope10k');
@@ -12,8 +13,6 @@ export const MODEL = join(root, 'test/fixtures/models/mha-rope10k');
 /** Others' models, which lie beside the repository; a test that needs one is skipped where it is absent. */
 export const stories = resolve(root, '../shared/refs/stories260K');
 export const hasStories = existsSync(stories);
-
-export const temporary = (): string => mkdtempSync(join(tmpdir(), 'gattling-'));
 
 function environment(extra: Record<string, string>): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('GATTLING_'));

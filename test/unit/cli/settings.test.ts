@@ -1,15 +1,15 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readSettings, strayVariables } from '../../../src/cli/settings.ts';
 import { ChatConfig, ConfigError, ServeConfig, SynthConfig } from '../../../src/config.ts';
+import { temporary } from '../../temporary.ts';
 
 const read = (line: string, env: Record<string, string> = {}) =>
   readSettings(ServeConfig, line.split(' ').filter(Boolean), env);
 
 function settingsFile(content: unknown): string {
-  const path = join(mkdtempSync(join(tmpdir(), 'gattling-')), 'settings.json');
+  const path = join(temporary(), 'settings.json');
   writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
   return path;
 }

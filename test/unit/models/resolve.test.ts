@@ -1,11 +1,11 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { resolveModel } from '../../../src/models/resolve.ts';
+import { temporary } from '../../temporary.ts';
 
 function folder(files: Record<string, string>): string {
-  const path = join(mkdtempSync(join(tmpdir(), 'gattling-')), 'my-model');
+  const path = join(temporary(), 'my-model');
   mkdirSync(path);
   for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
   return path;

@@ -1,15 +1,15 @@
-import { mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { byteAlphabet, byteTokenizer } from '../../../src/models/byte-tokenizer.ts';
 import { parameterCount, SHAPES } from '../../../src/models/shapes.ts';
 import { findShape, type SynthRequest, synth } from '../../../src/models/synth.ts';
 import type { Addon, SynthOptions } from '../../../src/native/addon.ts';
+import { temporary } from '../../temporary.ts';
 
 const request = (over: Partial<SynthRequest> = {}): SynthRequest => ({
   shape: 'tiny',
-  out: join(mkdtempSync(join(tmpdir(), 'gattling-')), 'out'),
+  out: join(temporary(), 'out'),
   maxPosition: 0,
   seed: 3,
   dtype: 'bfloat16',
@@ -50,7 +50,7 @@ describe('shapes', () => {
   });
 
   test('a config of one’s own', async () => {
-    const file = join(mkdtempSync(join(tmpdir(), 'gattling-')), 'config.json');
+    const file = join(temporary(), 'config.json');
     const { num_key_value_heads: _, ...own } = { ...SHAPES.tiny, eos_token_id: [7, 8] };
     writeFileSync(file, JSON.stringify(own));
     expect(await findShape(file)).toMatchObject({ num_key_value_heads: 4, eos_token_id: 7 });
@@ -78,7 +78,7 @@ describe('synth', () => {
     const used = request();
     await synth(used, addon, () => {});
     await expect(synth(used, addon, () => {})).rejects.toThrow(/is not empty; give a new folder/);
-    const file = join(mkdtempSync(join(tmpdir(), 'gattling-')), 'config.json');
+    const file = join(temporary(), 'config.json');
     writeFileSync(file, JSON.stringify({ ...SHAPES.tiny, num_hidden_layers: 1e12 }));
     await expect(synth(request({ shape: file }), addon, () => {})).rejects.toThrow(
       /The weights need [\d.]+ GB, but the disk of .* has [\d.]+ GB free/,

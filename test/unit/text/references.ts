@@ -1,8 +1,7 @@
 // Where the reference vocabularies are. Those beside the repository are others' data: tests of them are skipped where it is absent.
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { temporary } from '../../temporary.ts';
 
 export const MODELS = 'test/fixtures/models';
 export const SHARED = '../shared/refs';
@@ -25,15 +24,9 @@ export function ownPairs(): Pair[] {
   return JSON.parse(readFileSync(`${MODELS}/own512.pairs.json`, 'utf8')).pairs;
 }
 
-const folders: string[] = [];
-afterAll(() => {
-  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
-});
-
 /** A folder for the tests of one file. Contents by file name: text or bytes, or `{ from }` for a copy. */
 export function folderWith(files: Record<string, string | Uint8Array | { from: string }>): string {
-  const folder = mkdtempSync(join(tmpdir(), 'gattling-text-'));
-  folders.push(folder);
+  const folder = temporary();
   for (const [name, file] of Object.entries(files)) {
     const path = join(folder, name);
     if (typeof file === 'object' && 'from' in file) copyFileSync(file.from, path);
