@@ -1,13 +1,14 @@
 // The engine loop alone: a fake model whose step takes no time, so that all that is left is scheduling, events and wake-ups.
 // Prints one JSON line a batch size, and fails below the floor that docs/performance.md names.
-import { type EngineStats, loadAddon, type NativeEngine, type SubmitRequest } from '../src/native/addon.ts';
+import { type EngineStats, EventKind, loadAddon, type NativeEngine, type SubmitRequest } from '../src/native/addon.ts';
 import { fakeEngineOptions } from './fake-engine.ts';
 
 const SECONDS = 3;
+const TOKENS = 100_000;
 
 const sequence = (k: number): SubmitRequest => ({
   tokens: Uint32Array.of(k + 1, k + 2),
-  maxTokens: 1_000_000,
+  maxTokens: TOKENS,
   minTokens: 0,
   temperature: 0,
   topK: 0,
@@ -39,18 +40,23 @@ async function window(native: NativeEngine, seconds: number): Promise<{ stats: E
 async function measure(batch: number, asynchronous: boolean, floor: number): Promise<boolean> {
   let wakes = 0;
   let events = 0;
+  let submitted = 0;
+  let closing = false;
   const native = await loadAddon().createEngine(
-    fakeEngineOptions({ stepMicroseconds: 0, asynchronous, maxModelLen: 1_000_002, vocabSize: 1_000_000_000 }),
-    ({ ids }) => {
+    fakeEngineOptions({ stepMicroseconds: 0, asynchronous, maxModelLen: TOKENS + 2, vocabSize: 1_000_000_000 }),
+    ({ ids, kinds }) => {
       wakes++;
       events += ids.length;
+      // A sequence that ends makes room for the next, so that the batch stays as large as it is.
+      for (const kind of kinds) if (kind === EventKind.Finish && !closing) native.submit(sequence(submitted++));
     },
     () => {},
   );
-  for (let k = 0; k < batch; k++) native.submit(sequence(k));
+  while (submitted < batch) native.submit(sequence(submitted++));
   await window(native, 0.5);
   wakes = events = 0;
   const { stats, elapsed } = await window(native, SECONDS);
+  closing = true;
   await native.close();
   const stepsPerSecond = Math.round(stats.steps / elapsed);
   const eventsPerWake = Math.round(events / wakes);

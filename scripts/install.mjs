@@ -56,5 +56,7 @@ function cmakeJs(command, ...args) {
 
 checkTools();
 cmakeJs('configure', ...generatorOfCache());
-cmakeJs('build', '--parallel', String(availableParallelism()));
+// Without --all only the addon: native tests and benches are for those who run them.
+const targets = process.argv.includes('--all') ? [] : ['--target', 'gattling'];
+cmakeJs('build', ...targets, '--parallel', String(availableParallelism()));
 if (!existsSync(addon)) fail(`The build ended without ${addon}; remove the folder build/ and run: npm run build:native`);
