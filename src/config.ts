@@ -34,7 +34,7 @@ const engine = {
   maxModelLen: count('Most tokens of a request, prompt and answer together; 0 takes what the checkpoint was made for.'),
   maxNumSeqs: count('Most sequences that are computed at once; others wait.', { default: 256, minimum: 1, maximum: 4096 }),
   maxNumBatchedTokens: count('Most tokens of one step, over all sequences; long prompts are computed in pieces of it.', {
-    default: 512,
+    default: 256,
     minimum: 1,
     maximum: 65536,
   }),

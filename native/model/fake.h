@@ -12,7 +12,7 @@ struct FakeOptions {
   int vocab_size = 32000;
   int max_model_len = 4096;
   int max_num_seqs = 256;
-  int max_num_batched_tokens = 512;
+  int max_num_batched_tokens = 256;
   int block_size = 16;
   int n_blocks = 0;  // 0: all slots at full length
   int step_microseconds = 0;

@@ -66,16 +66,18 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
   const DType dtype = options.dtype.value_or(checkpoint.get(table.name, table.shape).dtype);
 
   std::unique_ptr<Backend> backend = make_backend(options.device, {options.threads, dtype, options.unit});
-  check(checkpoint.total_bytes() <= backend->free_memory(), "the weights take ", format_bytes(checkpoint.total_bytes()),
-        " and ", format_bytes(backend->free_memory()), " of memory are free on ", backend->info().device);
-  auto model = std::make_unique<Transformer>(config, std::move(backend), checkpoint, progress);
+  const uint64_t weight_bytes = checkpoint.total_bytes(), free_bytes = backend->free_memory();
+  check(weight_bytes <= free_bytes, "the weights take ", format_bytes(weight_bytes), " and ", format_bytes(free_bytes),
+        " of memory are free on ", backend->info().device);
 
+  // Planned before the weights are read, so that what cannot fit fails at once.
   StateShape state = state_shape(config, options, options.kv_dtype.value_or(dtype));
   ModelInfo info = model_info(config, options, state);
-  const uint64_t block_bytes = model->backend().block_bytes(state);
+  const uint64_t block_bytes = backend->block_bytes(state);
   const MemoryPlan plan =
-      plan_memory({block_bytes, options.block_size, model->backend().free_memory(), options.kv_cache_memory,
+      plan_memory({block_bytes, options.block_size, free_bytes - weight_bytes, options.kv_cache_memory,
                    options.max_model_len, config.max_position, options.max_num_seqs});
+  auto model = std::make_unique<Transformer>(config, std::move(backend), checkpoint, progress);
   state.n_blocks = plan.n_blocks;
   state.max_blocks = (plan.max_model_len + options.block_size - 1) / options.block_size;
   info.dtype = dtype;

@@ -18,7 +18,7 @@ struct LoadOptions {
   std::optional<DType> kv_dtype;  // none: that of dtype
   int max_model_len = 0;          // 0: what the model was made for, or as much as fits
   int max_num_seqs = 256;
-  int max_num_batched_tokens = 512;
+  int max_num_batched_tokens = 256;
   int block_size = 16;
   uint64_t kv_cache_memory = 0;  // bytes; 0: choose
   int threads = 0;               // 0: physical cores

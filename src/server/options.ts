@@ -31,6 +31,6 @@ export const serverDefaults = {
   bodyLimit: 10 * 1024 * 1024,
   pingSeconds: 15,
   streamBuffer: 1024 * 1024,
-  readySeconds: 2,
+  readySeconds: 15,
   drainSeconds: 30,
 } satisfies Partial<ServerOptions>;

@@ -91,7 +91,7 @@ TEST(tokens_are_the_models_at_both_depths) {
 
 TEST(sixteen_requests_share_their_steps) {
   FakeOptions o = options();
-  o.step_microseconds = 1000;
+  o.step_microseconds = 5000;
   Caller caller(o);
   std::vector<uint32_t> ids;
   for (int i = 0; i < 16; ++i) ids.push_back(caller.submit({i}, 256));

@@ -25,7 +25,7 @@ test('defaults', () => {
     kvCacheDtype: 'auto',
     maxModelLen: 0,
     maxNumSeqs: 256,
-    maxNumBatchedTokens: 512,
+    maxNumBatchedTokens: 256,
     blockSize: 16,
     kvCacheMemory: 0,
     threads: 0,
