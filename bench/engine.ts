@@ -1,31 +1,13 @@
 // The engine loop alone: a fake model whose step takes no time, so that all that is left is scheduling, events and wake-ups.
 // Prints one JSON line a batch size, and fails below the floor that docs/performance.md names.
-import { type EngineStats, EventKind, loadAddon, type NativeEngine, type SubmitRequest } from '../src/native/addon.ts';
-import { fakeEngineOptions } from './fake-engine.ts';
+import { type EngineStats, EventKind, loadAddon, type NativeEngine } from '../src/native/addon.ts';
+import { fakeEngineOptions, greedySequence } from './fake-engine.ts';
 
 const SECONDS = 3;
 const TOKENS = 100_000;
 
-const sequence = (k: number): SubmitRequest => ({
-  tokens: Uint32Array.of(k + 1, k + 2),
-  maxTokens: TOKENS,
-  minTokens: 0,
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  repetitionPenalty: 1,
-  seed: 0n,
-  logprobs: -1,
-  promptLogprobs: -1,
-  biasIds: new Uint32Array(),
-  biasValues: new Float32Array(),
-  stopTokenIds: Uint32Array.of(2),
-  salt: new Uint8Array(16),
-  constrained: false,
-});
+const sequence = (k: number) =>
+  greedySequence(TOKENS, { tokens: Uint32Array.of(k + 1, k + 2), stopTokenIds: Uint32Array.of(2) });
 
 async function window(native: NativeEngine, seconds: number): Promise<{ stats: EngineStats; elapsed: number }> {
   const [before, start] = [await native.stats(), performance.now()];

@@ -3,15 +3,8 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, it } from 'vitest';
-import { fakeEngineOptions } from '../../../bench/fake-engine.ts';
-import {
-  EventKind,
-  FinishCode,
-  loadAddon,
-  type NativeEngine,
-  type StepEvents,
-  type SubmitRequest,
-} from '../../../src/native/addon.ts';
+import { fakeEngineOptions, greedySequence as request } from '../../../bench/fake-engine.ts';
+import { EventKind, FinishCode, loadAddon, type NativeEngine, type StepEvents } from '../../../src/native/addon.ts';
 
 const addon = loadAddon();
 const engines: NativeEngine[] = [];
@@ -36,30 +29,6 @@ async function create(asynchronous = false, stepMicroseconds = 200) {
   const engine = await addon.createEngine(fakeEngineOptions(fake), onStep, () => {});
   engines.push(engine);
   return { engine, told };
-}
-
-function request(maxTokens: number, change: Partial<SubmitRequest> = {}): SubmitRequest {
-  return {
-    tokens: Uint32Array.of(1, 2, 3),
-    maxTokens,
-    minTokens: 0,
-    temperature: 0,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    seed: 1n,
-    logprobs: -1,
-    promptLogprobs: -1,
-    biasIds: new Uint32Array(),
-    biasValues: new Float32Array(),
-    stopTokenIds: new Uint32Array(),
-    salt: new Uint8Array(16),
-    constrained: false,
-    ...change,
-  };
 }
 
 afterEach(async () => {
