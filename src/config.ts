@@ -143,6 +143,59 @@ export const SynthConfig = Type.Object({
 });
 export type SynthConfig = Static<typeof SynthConfig>;
 
+const share = (description: string, options: { default: number }) =>
+  Type.Number({ minimum: 0, maximum: 1, placeholder: 'P', description, ...options });
+const path = (description: string) => Type.String({ placeholder: 'FILE', description });
+
+export const GattConfig = Type.Object({
+  url: Type.String({ placeholder: 'URL', description: 'OpenAI-compatible server that answers: http://127.0.0.1:8000/v1.' }),
+  dialogues: path('JSON Lines of {"messages": [...]}: user turns, with or without answers.'),
+  instructions: path('Instructions, one a line; after a TAB its short form, after another its kind.'),
+  out: path('JSON Lines to write; when it exists, the run that began it goes on.'),
+  model: Type.Optional(Type.String({ placeholder: 'NAME', description: "Model to ask for; the server's first unless given." })),
+  apiKey: Type.Array(Type.String(), { default: [], placeholder: 'KEY', description: 'Key to send to the server.' }),
+  samples: count('Sampled dialogues for each given one, each with an instruction of its own.', { default: 1, minimum: 1 }),
+  ends: Type.String({
+    default: '1',
+    placeholder: 'all|last|N',
+    description:
+      'Turns with which the written samples of a sampled dialogue end: every one, the last, or N chosen at random; it is sampled no deeper.',
+  }),
+  combine: share('Probability of joining two instructions, of different kinds.', { default: 0 }),
+  shortShare: share('Share of the samples that carry the short form of the instruction.', { default: 0.5 }),
+  place: Type.Enum(['system', 'user'], {
+    default: 'system',
+    description: 'Where samples carry the instruction: in a system message, or before the text of the first user message.',
+  }),
+  earlierAnswers: Type.Enum(['sampled', 'given'], {
+    default: 'sampled',
+    description: "Answers before a sample's last: sampled with the instruction as well, or those of the file.",
+  }),
+  temperature: Type.Optional(
+    Type.Number({ minimum: 0, maximum: 2, placeholder: 'T', description: "Temperature; the server's default unless given." }),
+  ),
+  topP: Type.Optional(
+    Type.Number({ minimum: 0, maximum: 1, placeholder: 'P', description: "Nucleus; the server's default unless given." }),
+  ),
+  maxTokens: count('Most tokens of one answer; 0 leaves it to the server.'),
+  keepCut: Type.Boolean({ default: false, description: 'Write samples too whose answer was cut by a limit of tokens.' }),
+  skipRefused: Type.Boolean({
+    default: false,
+    description: 'Leave out dialogues that the server refuses (one that is too long, say) instead of stopping.',
+  }),
+  concurrency: count('Most requests at once; the output does not depend on it.', { default: 16, minimum: 1, maximum: 1024 }),
+  seed: Type.Integer({
+    default: 0,
+    minimum: 0,
+    maximum: Number.MAX_SAFE_INTEGER,
+    placeholder: 'N',
+    description: 'Seed of every choice, and of the seed of every request.',
+  }),
+  logLevel,
+  config: file,
+});
+export type GattConfig = Static<typeof GattConfig>;
+
 /** The user's mistake in flags, environment or settings file, in one sentence. */
 export class ConfigError extends Error {
   override name = 'ConfigError';

@@ -1,6 +1,6 @@
 // From argv to a command: which one, its settings, its help, and the one sentence of its failure.
 import type { TObject } from 'typebox';
-import { ChatConfig, ServeConfig, SynthConfig } from '../config.ts';
+import { ChatConfig, GattConfig, ServeConfig, SynthConfig } from '../config.ts';
 import type { Settings } from './fields.ts';
 import { commandHelp, type HelpTopic, overview } from './help.ts';
 import type { Io } from './io.ts';
@@ -52,6 +52,12 @@ export const commands: Readonly<Record<string, Command>> = {
     SynthConfig,
     async () => (await import('./synth.ts')).runSynth,
   ),
+  gatt: command(
+    'gattling gatt --url URL --dialogues FILE --instructions FILE --out FILE [flags]',
+    'Write the training data of Ghost Attention: dialogues whose instruction stands in the first turn and holds to the last, answered by a running server.',
+    GattConfig,
+    async () => (await import('./gatt.ts')).runGatt,
+  ),
 };
 
 async function dispatch(name: string | null, argv: readonly string[], io: Io): Promise<number> {
@@ -63,7 +69,7 @@ async function dispatch(name: string | null, argv: readonly string[], io: Io): P
     return 0;
   }
   const { logLevel, start } = chosen.configure(argv, io.env);
-  for (const warning of strayVariables([ServeConfig, ChatConfig, SynthConfig], io.env))
+  for (const warning of strayVariables([ServeConfig, ChatConfig, SynthConfig, GattConfig], io.env))
     io.stderr.write(`gattling: ${warning}\n`);
   try {
     return await start(io);

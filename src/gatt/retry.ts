@@ -1,0 +1,57 @@
+// Patience with a server that is busy or away for a while.
+
+export interface Patience {
+  /** Most tries of one request. */
+  tries: number;
+  firstWaitMs: number;
+  longestWaitMs: number;
+}
+
+/** About five minutes: a server that restarts with a large model is waited for. */
+export const patience: Patience = { tries: 14, firstWaitMs: 500, longestWaitMs: 30_000 };
+
+/** Whether to try again: null is no; a number is the time that the server asked for, in ms; undefined leaves it to us. */
+export type Retryable = (error: unknown) => number | undefined | null;
+
+/** RFC 9110, 10.2.3: seconds, or a date. */
+export function retryAfterMs(header: string | null, now: number): number | undefined {
+  if (header === null) return undefined;
+  if (/^\d+$/.test(header)) return Number(header) * 1000;
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(date - now, 0);
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', stop);
+      resolve();
+    }, ms);
+    signal.addEventListener('abort', stop, { once: true });
+  });
+}
+
+export async function persist<T>(
+  work: () => Promise<T>,
+  { tries, firstWaitMs, longestWaitMs }: Patience,
+  retryable: Retryable,
+  signal: AbortSignal,
+  onWait: (error: unknown, ms: number) => void,
+): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    signal.throwIfAborted();
+    try {
+      return await work();
+    } catch (error) {
+      const asked = signal.aborted || tried >= tries ? null : retryable(error);
+      if (asked === null) throw error;
+      const wait = asked ?? Math.min(firstWaitMs * 2 ** (tried - 1), longestWaitMs);
+      onWait(error, wait);
+      await sleep(wait, signal);
+    }
+  }
+}
