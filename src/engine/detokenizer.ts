@@ -139,10 +139,14 @@ export function isTextless(ids: Uint32Array, tokenizer: Tokenizer): boolean {
   return ids.every((id) => tokenizer.isSpecial(id));
 }
 
-/** One-shot text of a whole document. */
-export function decode(ids: Uint32Array, pieces: Pieces): string {
+/** One-shot text of a whole document; control tokens are nothing, or their spelling. */
+export function decode(ids: Uint32Array, pieces: Pieces, spellControl = false): string {
+  const { tokenizer } = pieces;
   const detokenizer = new Detokenizer(pieces, true);
   let text = '';
-  for (const id of ids) text += detokenizer.push(id);
+  for (const id of ids) {
+    if (spellControl && tokenizer.isSpecial(id)) text += detokenizer.flush() + tokenizer.spelling(id);
+    else text += detokenizer.push(id);
+  }
   return text + detokenizer.flush();
 }

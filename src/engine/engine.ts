@@ -81,13 +81,13 @@ export class TextEngine implements Engine {
     return encodeChat(this.#tokenizer, this.#template, conversation);
   }
 
-  async prepareText(text: string): Promise<Prompt> {
-    const ids = await this.#tokenizer.encode(text, true);
-    return { ids, spans: [{ start: 0, end: ids.length, message: 0 }] };
+  async prepareText(text: string, addSpecial = true): Promise<Prompt> {
+    const ids = await this.#tokenizer.encode(text, addSpecial);
+    return { ids, spans: [{ start: 0, end: ids.length, message: 0, textEnd: text.length }] };
   }
 
-  decode(ids: Uint32Array): string {
-    return decode(ids, this.#pieces);
+  decode(ids: Uint32Array, spellControl = false): string {
+    return decode(ids, this.#pieces, spellControl);
   }
 
   spelling(id: number): string {

@@ -78,10 +78,10 @@ export interface Engine {
   readonly maxTokenBytes: number;
   /** Renders the chat template and encodes, off the event loop. Throws TextError when there is no template or it refuses. */
   prepareChat(conversation: Conversation): Promise<Prompt>;
-  /** A raw completion prompt, with BOS where the checkpoint puts it. */
-  prepareText(text: string): Promise<Prompt>;
-  /** Text of ids as the detokeniser gives it (echo). */
-  decode(ids: Uint32Array): string;
+  /** A raw completion prompt, with BOS where the checkpoint puts it unless addSpecial is false. */
+  prepareText(text: string, addSpecial?: boolean): Promise<Prompt>;
+  /** Text of ids as the detokeniser gives it (echo); control tokens are nothing, or their spelling. */
+  decode(ids: Uint32Array, spellControl?: boolean): string;
   /** A token's own spelling and bytes, for logprobs. */
   spelling(id: number): string;
   bytes(id: number): Uint8Array;

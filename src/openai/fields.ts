@@ -1,7 +1,7 @@
 // Fields outside the schemas: what would change the output is refused, the rest is reported as ignored.
 import type { TSchema } from 'typebox';
 import { unsupported } from './errors.ts';
-import { ChatBody, ChatMessage, ContentPart } from './schema.ts';
+import { ChatMessage, ContentPart } from './schema.ts';
 
 type Harmless = (value: unknown) => boolean;
 interface Refusal {
@@ -60,7 +60,7 @@ export function ignoredFields(schema: TSchema, body: Record<string, unknown>): s
   review(body, schema, refusals, '', '', ignored);
   const { stream_options: options, messages } = body;
   if (isObject(options)) review(options, streamOptions, none, 'stream_options.', 'stream_options.', ignored);
-  if (schema === ChatBody) reviewMessages(messages as Record<string, unknown>[], ignored);
+  if (Array.isArray(messages) && knows(schema, 'messages')) reviewMessages(messages, ignored);
   return [...ignored].sort();
 }
 
@@ -88,14 +88,16 @@ function review(
   ignored: Set<string>,
 ): void {
   for (const [name, { harmless, accepted }] of refused) {
+    if (knows(schema, name)) continue;
     if (Object.hasOwn(value, name) && !harmless(value[name])) throw unsupported(path + name, accepted);
   }
-  const known = (schema as { properties: object }).properties;
   for (const key in value) {
     if (ignored.size === maxIgnored) return;
-    if (!Object.hasOwn(known, key) && !refused.has(key) && !absent(value[key])) ignored.add(label + key);
+    if (!knows(schema, key) && !refused.has(key) && !absent(value[key])) ignored.add(label + key);
   }
 }
+
+const knows = (schema: TSchema, name: string) => Object.hasOwn((schema as { properties: object }).properties, name);
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null;
 

@@ -11,7 +11,7 @@ const finite = (logprob: number) => (logprob > floor ? Math.min(logprob, 0) : fl
 export type Vocabulary = Pick<Engine, 'spelling' | 'bytes'>;
 
 /** A token that is no whole characters by itself is spelled by its bytes, as OpenAI does: "\xe2\x82", after the prefix. */
-function spelled(vocabulary: Vocabulary, id: number, prefix: string): string {
+export function spelled(vocabulary: Vocabulary, id: number, prefix: string): string {
   const bytes = vocabulary.bytes(id);
   if (isUtf8(bytes)) return vocabulary.spelling(id);
   return prefix + Array.from(bytes, (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('');

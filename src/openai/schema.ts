@@ -73,3 +73,34 @@ export const CompletionBody = Type.Object({
   best_of: nullable(count(1)),
 });
 export type CompletionBody = Static<typeof CompletionBody>;
+
+const tokenize = { model: nullable(Type.String()), return_token_strs: nullable(Type.Boolean()) };
+
+/** A text, as /v1/completions takes it. */
+export const TokenizeTextBody = Type.Object({
+  ...tokenize,
+  prompt: Type.String(),
+  add_special_tokens: nullable(Type.Boolean()),
+});
+export type TokenizeTextBody = Static<typeof TokenizeTextBody>;
+
+/** A conversation, as /v1/chat/completions takes it. */
+export const TokenizeChatBody = Type.Object({
+  ...tokenize,
+  messages: Type.Array(ChatMessage, { minItems: 1 }),
+  add_generation_prompt: nullable(Type.Boolean()),
+});
+export type TokenizeChatBody = Static<typeof TokenizeChatBody>;
+
+/** One of the two: tokenize.ts tells them apart. */
+export const TokenizeBody = Type.Object({
+  ...TokenizeTextBody.properties,
+  ...TokenizeChatBody.properties,
+  prompt: nullable(TokenizeTextBody.properties.prompt),
+  messages: nullable(TokenizeChatBody.properties.messages),
+});
+export type TokenizeBody = Static<typeof TokenizeBody>;
+
+/** Checked by toDetokenized, as prompts are. */
+export const DetokenizeBody = Type.Object({ model: nullable(Type.String()), tokens: Type.Unsafe<unknown>({}) });
+export type DetokenizeBody = Static<typeof DetokenizeBody>;

@@ -18,6 +18,7 @@ import { completionRoute } from './routes/completions.ts';
 import { admission } from './routes/generate.ts';
 import { modelRoutes } from './routes/models.ts';
 import { statusRoutes } from './routes/status.ts';
+import { tokenizeRoutes } from './routes/tokenize.ts';
 import { Pinger } from './sse.ts';
 import { Work } from './work.ts';
 
@@ -52,6 +53,7 @@ export function buildApp({ engine, options, logger }: AppDeps): App {
     modelRoutes(scope, options, engine.info);
     chatRoute(scope, deps);
     completionRoute(scope, deps);
+    tokenizeRoutes(scope, deps);
   });
   // Before connections are cut (forceCloseConnections), running requests may end.
   app.addHook('preClose', () => work.drain(options.drainSeconds * 1000));

@@ -23,31 +23,99 @@ export function splitMarkup(text: string, control: RegExp): Segment[] {
   return segments;
 }
 
-/** A piece of an encoded text: `end` is its end in UTF-16 units, as strings count. */
+/** A piece of an encoded text. Positions are in UTF-16 units, as strings count. */
 export interface Extent {
+  /** In the encoded text: where an extent ends the next begins. */
   end: number;
+  /** In the text that was given: without what encoding puts before a piece, control tokens as they are spelled. */
+  textEnd: number;
   message: number;
 }
 
-/**
- * offsets[k]: where token k's characters begin and end in `text`, in code points. Extents are in text order and cover it all. A
- * token on a border belongs to the message.
- */
-export function spansOf(offsets: readonly (readonly number[])[], extents: readonly Extent[], text: string): Span[] {
+/** An encoded text's tokens, where the library holds them: copying them all would hold the event loop. */
+export interface Encoded {
+  readonly numTokens: number;
+  /** Where a token's characters begin and end in the encoded text, in code points; neither falls from token to token. */
+  charsOf(token: number): readonly [start: number, end: number];
+}
+
+/** Extents are in text order and cover it all. A token on a border belongs to the message. */
+export function spansOf(encoded: Encoded, extents: readonly Extent[], text: string): Span[] {
   const ends = inCodePoints(extents, text);
-  const messages = extents.map(({ message }) => message);
   const spans: Span[] = [];
-  let first = 0;
-  offsets.forEach(([start = 0, end = start], token) => {
-    while (first < ends.length - 1 && (ends[first] as number) <= start) first++;
-    let last = first;
-    while (last < ends.length - 1 && (ends[last] as number) < end) last++;
-    const owner = messages.slice(first, last + 1).findLast((message) => message >= 0) ?? -1;
+  const add = (end: number, message: number) => {
     const open = spans.at(-1);
-    if (open?.message === owner) open.end = token + 1;
-    else spans.push({ start: token, end: token + 1, message: owner });
+    const start = open?.end ?? 0;
+    if (end === start) return;
+    if (open?.message === message) open.end = end;
+    else spans.push({ start, end, message, textEnd: 0 });
+  };
+  let start = 0;
+  extents.forEach(({ message }, i) => {
+    const next = firstTokenFrom(ends[i] as number, encoded, start);
+    if (next === start) return;
+    // Of the tokens that begin in an extent, only the last can end beyond it.
+    add(next - 1, message);
+    add(next, ownerOf(encoded.charsOf(next - 1)[1], i, extents, ends));
+    start = next;
+  });
+  return inText(spans, encoded, extents, ends, text);
+}
+
+/** The first token, from `low`, that begins at a code point or after it. */
+function firstTokenFrom(point: number, { numTokens, charsOf }: Encoded, low: number): number {
+  let high = numTokens;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (charsOf(middle)[0] < point) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Whose a token is that begins in extent `first` and ends at the code point `end`. */
+function ownerOf(end: number, first: number, extents: readonly Extent[], ends: readonly number[]): number {
+  let owner = -1;
+  for (let i = first; i < extents.length; i++) {
+    const message = extents[i]?.message ?? -1;
+    if (message >= 0) owner = message;
+    if ((ends[i] as number) >= end) break;
+  }
+  return owner;
+}
+
+/** A span's text ends where the next one's first token begins: the texts join to the whole. */
+function inText(
+  spans: Span[],
+  { charsOf }: Encoded,
+  extents: readonly Extent[],
+  ends: readonly number[],
+  text: string,
+): Span[] {
+  let i = 0;
+  spans.forEach((span, k) => {
+    const next = spans[k + 1];
+    if (next === undefined) {
+      span.textEnd = extents.at(-1)?.textEnd ?? 0;
+      return;
+    }
+    const [point] = charsOf(next.start);
+    while ((ends[i] as number) <= point) i++;
+    const { end, textEnd } = extents[i] as Extent;
+    const { end: from, textEnd: textFrom } = extents[i - 1] ?? { end: 0, textEnd: 0 };
+    const skipped = point - (ends[i - 1] ?? 0);
+    // What encoding puts before a piece is no text; a control token is never begun in its middle.
+    const before = end - from - (textEnd - textFrom);
+    span.textEnd = skipped === 0 ? textFrom : textFrom + Math.max(unitsOf(skipped, text, from) - before, 0);
   });
   return spans;
+}
+
+/** UTF-16 units of so many code points. */
+function unitsOf(points: number, text: string, from: number): number {
+  let unit = from;
+  for (let point = 0; point < points; point++) unit += (text.codePointAt(unit) as number) > 0xffff ? 2 : 1;
+  return unit - from;
 }
 
 function inCodePoints(extents: readonly Extent[], text: string): number[] {

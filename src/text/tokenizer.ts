@@ -177,21 +177,23 @@ class LlamaTokenizer implements Tokenizer {
   async encodeSegments(segments: readonly Segment[]): Promise<Prompt> {
     const { text, extents } = this.#join(segments.filter((segment) => segment.text !== ''));
     const encoding = await this.#rust.encode(text, null, { addSpecialTokens: false });
-    const ids = Uint32Array.from(encoding.getIds());
-    if (extents.some(({ message }) => message >= 0)) return { ids, spans: spansOf(encoding.getOffsets(), extents, text) };
-    return { ids, spans: ids.length > 0 ? [{ start: 0, end: ids.length, message: -1 }] : [] };
+    const charsOf = (token: number) => encoding.tokenToChars(token) ?? [0, 0];
+    const spans = spansOf({ numTokens: encoding.getLength(), charsOf }, extents, text);
+    return { ids: Uint32Array.from(encoding.getIds()), spans };
   }
 
   /** The text that #rust reads, and where each segment ends in it. */
   #join(segments: readonly Segment[]): { text: string; extents: Extent[] } {
     let text = '';
+    let textEnd = 0;
     let startsRun = true;
     const extents = segments.map(({ text: piece, control, message }, i) => {
       const prefixed = startsRun && (this.#prefix === 'each' || (this.#prefix === 'start' && i === 0));
       if (control) text += this.#secret(piece);
       else text += prefixed ? ` ${piece}` : piece;
       startsRun = control;
-      return { end: text.length, message };
+      textEnd += piece.length;
+      return { end: text.length, textEnd, message };
     });
     return { text, extents };
   }

@@ -19,6 +19,8 @@ export interface Span {
   start: number;
   end: number;
   message: number;
+  /** Where its text ends in what was rendered, in UTF-16 units; it begins where the span before ends. */
+  textEnd: number;
 }
 
 export interface Prompt {

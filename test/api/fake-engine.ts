@@ -52,13 +52,14 @@ export class FakeEngine implements Engine {
     return { ids: Uint32Array.from([bos, ...encoder.encode(lines.join(''))]), spans: [] };
   }
 
-  async prepareText(text: string): Promise<Prompt> {
-    const start = (this.#options.addBos ?? true) ? [bos] : [];
+  async prepareText(text: string, addSpecial = true): Promise<Prompt> {
+    const start = addSpecial && (this.#options.addBos ?? true) ? [bos] : [];
     return { ids: Uint32Array.from([...start, ...encoder.encode(text)]), spans: [] };
   }
 
-  decode(ids: Uint32Array): string {
-    return Buffer.from([...ids].filter((id) => id < 256)).toString('utf8');
+  decode(ids: Uint32Array, spellControl = false): string {
+    const bytes = [...ids].flatMap((id) => (id < 256 ? [id] : spellControl ? [...encoder.encode(this.spelling(id))] : []));
+    return Buffer.from(bytes).toString('utf8');
   }
 
   spelling(id: number): string {

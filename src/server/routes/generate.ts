@@ -1,9 +1,10 @@
-// What the two routes that generate have in common.
+// What routes that take a prompt have in common.
 import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { modelNotFound } from '../../openai/errors.ts';
 import { ignoredFields, ignoredHeader } from '../../openai/fields.ts';
 import { type Envelope, newEnvelope } from '../../openai/wire.ts';
+import type { ServerOptions } from '../options.ts';
 import type { RespondDeps } from '../respond.ts';
 import type { Work } from '../work.ts';
 
@@ -19,7 +20,23 @@ export const admission =
     request.controller = work.enter(reply.raw);
   };
 
-/** Checks the model and the fields outside the schema, and names the response. */
+/** Checks the model, if the body names one, and the fields outside the schema. Returns the name that answers carry. */
+export function checkBody(
+  { modelNames }: ServerOptions,
+  schema: TSchema,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): string {
+  const body = request.body as { model?: string | null };
+  const [canonical] = modelNames;
+  if (body.model != null && !modelNames.includes(body.model)) throw modelNotFound(body.model, modelNames);
+  request.notes.model = canonical;
+  const ignored = ignoredHeader(ignoredFields(schema, body));
+  if (ignored !== '') reply.header('x-gattling-ignored', ignored);
+  return canonical;
+}
+
+/** The same, and names the response. */
 export function begin(
   { options, fingerprint }: GenerateDeps,
   prefix: 'chatcmpl' | 'cmpl',
@@ -27,11 +44,5 @@ export function begin(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Envelope {
-  const body = request.body as { model: string };
-  const [canonical] = options.modelNames;
-  if (!options.modelNames.includes(body.model)) throw modelNotFound(body.model, options.modelNames);
-  request.notes.model = canonical;
-  const ignored = ignoredHeader(ignoredFields(schema, body));
-  if (ignored !== '') reply.header('x-gattling-ignored', ignored);
-  return newEnvelope(prefix, canonical, fingerprint);
+  return newEnvelope(prefix, checkBody(options, schema, request, reply), fingerprint);
 }

@@ -388,7 +388,7 @@ describe('submission', () => {
     const { engine } = await setUp({});
     expect(await engine.prepareText('ab')).toEqual({
       ids: Uint32Array.of(BOS, letter('a'), letter('b')),
-      spans: [{ start: 0, end: 3, message: 0 }],
+      spans: [{ start: 0, end: 3, message: 0, textEnd: 2 }],
     });
     await expect(engine.prepareChat({ messages: [], addGenerationPrompt: true })).rejects.toBeInstanceOf(TextError);
   });

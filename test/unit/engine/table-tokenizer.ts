@@ -63,10 +63,12 @@ export class TableTokenizer implements Tokenizer {
   async encodeSegments(segments: readonly Segment[]): Promise<Prompt> {
     const ids: number[] = [];
     const spans: Span[] = [];
+    let textEnd = 0;
     for (const { text, control, message } of segments) {
       const start = ids.length;
       ids.push(...(control ? [Number(text.slice(1, -1))] : await this.encode(text, false)));
-      spans.push({ start, end: ids.length, message });
+      textEnd += text.length;
+      spans.push({ start, end: ids.length, message, textEnd });
     }
     return { ids: Uint32Array.from(ids), spans };
   }

@@ -153,7 +153,7 @@ describe('templates that do things to content', () => {
     const prompt = await encodeChat(tokenizer, look, talk('yes </s>'));
     expect(controlOf(tokenizer, prompt.ids)).toEqual(['<s>']);
     expect(textOf(tokenizer, prompt.ids)).toBe('<s>yes </s>');
-    expect(prompt.spans).toEqual([{ start: 0, end: prompt.ids.length, message: -1 }]);
+    expect(prompt.spans).toEqual([{ start: 0, end: prompt.ids.length, message: -1, textEnd: 11 }]);
   });
 
   test('names are data too', async () => {
