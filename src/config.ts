@@ -1,6 +1,7 @@
 // One schema per command = type, default, help text, flag (--max-num-seqs), environment (GATTLING_MAX_NUM_SEQS) and file key.
 // Keywords beyond JSON Schema: `placeholder` (how help names the value), `positional`, `format: 'bytes'` (takes 2GiB and the like).
 import Type, { type Static } from 'typebox';
+import { SYSTEM_MODES } from './text/types.ts';
 
 const DTYPES = ['auto', 'float32', 'bfloat16', 'float16'] as const;
 
@@ -80,6 +81,19 @@ export const ServeConfig = Type.Object({
     description: "Name of the model in the API, the folder's name unless given; repeat it for more names.",
   }),
   ...engine,
+  systemMode: Type.Enum([...SYSTEM_MODES], {
+    default: 'first',
+    description:
+      'Where the system message goes in requests that do not say (system_mode): where the chat template puts it, also before every later user turn, or also before the latest one.',
+  }),
+  strictMessages: Type.Boolean({
+    default: false,
+    description: 'Refuse conversations that the chat template does not take as they are, instead of adapting them.',
+  }),
+  templateTags: Type.Enum(['refuse', 'allow'], {
+    default: 'refuse',
+    description: "Messages that contain the chat template's own textual tags, such as [INST] and <<SYS>> of Llama 2.",
+  }),
   apiKey: Type.Array(Type.String(), {
     default: [],
     placeholder: 'KEY',

@@ -17,6 +17,7 @@ function serverOptions(config: ServeConfig, { folder }: Loaded): ServerOptions {
     apiKeys: config.apiKey,
     created: Math.floor(Date.now() / 1000),
     defaults: { ...folder.generation.sampling, ...(config.seed === undefined ? {} : { seed: config.seed }) },
+    chat: { systemMode: config.systemMode, strictMessages: config.strictMessages, templateTags: config.templateTags },
     version: version(),
     rateLimit: config.rateLimit === 0 ? null : config.rateLimit,
   };

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Addon, EngineInfo, EngineOptions, EngineStats, NativeEngine, Progress, SubmitRequest } from '../native/addon.ts';
 import { noChatTemplate } from '../text/chat-template.ts';
 import { encodeChat } from '../text/prompt.ts';
-import type { ChatTemplate, Conversation, Prompt, Tokenizer } from '../text/types.ts';
+import type { ChatPrompt, ChatTemplate, Conversation, Prompt, Tokenizer } from '../text/types.ts';
 import { Completion } from './completion.ts';
 import { DetokenizedStarts, Detokenizer, decode, isTextless, Pieces } from './detokenizer.ts';
 import { Generation } from './generation.ts';
@@ -76,9 +76,11 @@ export class TextEngine implements Engine {
     return this.#sequences.size;
   }
 
-  async prepareChat(conversation: Conversation): Promise<Prompt> {
+  async prepareChat(conversation: Conversation): Promise<ChatPrompt> {
     if (this.#template === null) throw noChatTemplate();
-    return encodeChat(this.#tokenizer, this.#template, conversation);
+    const { info, maxTokenBytes } = this;
+    const bounds = { maxModelLen: info.maxModelLen, maxTokenBytes };
+    return encodeChat(this.#tokenizer, this.#template, conversation, bounds);
   }
 
   async prepareText(text: string, addSpecial = true): Promise<Prompt> {

@@ -1,6 +1,6 @@
 // A request's life between the HTTP layer and the native engine.
 import type { EngineInfo, EngineStats } from '../native/addon.ts';
-import type { Conversation, Prompt } from '../text/types.ts';
+import type { ChatPrompt, Conversation, Prompt } from '../text/types.ts';
 
 /** One choice of one request; every field is set (the wire's defaults are applied by openai/). */
 export interface GenerateRequest {
@@ -76,8 +76,8 @@ export interface Engine {
   readonly info: EngineInfo;
   /** Bytes of the longest token. */
   readonly maxTokenBytes: number;
-  /** Renders the chat template and encodes, off the event loop. Throws TextError when there is no template or it refuses. */
-  prepareChat(conversation: Conversation): Promise<Prompt>;
+  /** Arranges, renders and encodes, this off the event loop. Throws TextError when there is no template or it refuses. */
+  prepareChat(conversation: Conversation): Promise<ChatPrompt>;
   /** A raw completion prompt, with BOS where the checkpoint puts it unless addSpecial is false. */
   prepareText(text: string, addSpecial?: boolean): Promise<Prompt>;
   /** Text of ids as the detokeniser gives it (echo); control tokens are nothing, or their spelling. */

@@ -1,12 +1,13 @@
-// POST /v1/chat/completions: body -> conversation and job, deltas -> chunks or a completion.
+// POST /v1/chat/completions: body and prompt -> job, deltas -> chunks or a completion.
 import type { Delta, Engine } from '../engine/types.ts';
-import type { Conversation, Message, Prompt, Role } from '../text/types.ts';
-import { blaming, invalid, unsupported } from './errors.ts';
+import type { ChatPrompt } from '../text/types.ts';
+import { type ChatPolicy, encodeMessages } from './conversation.ts';
+import { invalid } from './errors.ts';
 import { EventTemplate, header } from './events.ts';
 import { chatLogprobs, type Vocabulary } from './logprobs.ts';
 import type { SamplingDefaults } from './sampling.ts';
-import { checkTextFits, completionTokens, type ModelLimits, type Sampling, seedOf, toSampling } from './sampling.ts';
-import type { ChatBody, ChatMessage } from './schema.ts';
+import { completionTokens, type ModelLimits, type Sampling, seedOf, toSampling } from './sampling.ts';
+import type { ChatBody } from './schema.ts';
 import {
   type Choice,
   type Envelope,
@@ -17,41 +18,12 @@ import {
   type WireFormat,
 } from './wire.ts';
 
-export function encodeMessages(messages: readonly ChatMessage[], engine: Engine): Promise<Prompt> {
-  const conversation: Conversation = { messages: messages.map(toMessage), addGenerationPrompt: true };
-  const texts = conversation.messages.map(({ content }) => content);
-  checkTextFits('messages', texts, engine);
-  return blaming('messages', engine.prepareChat(conversation));
-}
-
-function toMessage(message: ChatMessage, index: number): Message {
-  const at = `messages.${index}`;
-  if (message.role === 'tool' && message.tool_call_id == null) {
-    throw invalid(`${at}.tool_call_id`, `${at}.tool_call_id is required in a tool message.`);
-  }
-  const role: Role = message.role === 'developer' ? 'system' : message.role;
-  const content = toText(message.content, at);
-  return message.name == null ? { role, content } : { role, content, name: message.name };
-}
-
-/** Parts become lines of one text. */
-function toText(content: ChatMessage['content'], at: string): string {
-  if (typeof content === 'string') return content;
-  if (content == null) throw invalid(`${at}.content`, `${at}.content must be a string or an array of text parts.`);
-  const texts = content.map((part, p) => {
-    if (part.type !== 'text') throw unsupported(`${at}.content.${p}`, 'only parts of type "text" are');
-    if (part.text == null) throw invalid(`${at}.content.${p}.text`, `${at}.content.${p}.text is required in a text part.`);
-    return part.text;
-  });
-  return texts.join('\n');
-}
-
 export interface ChatParts {
   envelope: Envelope;
   body: ChatBody;
   /** From sampling(body), which refuses a wrong body before anything is encoded. */
   sampling: Sampling;
-  tokens: Uint32Array;
+  prompt: ChatPrompt;
   salt: Uint8Array;
 }
 
@@ -63,11 +35,25 @@ export function chatSampling(body: ChatBody, defaults: SamplingDefaults, limits:
   return toSampling(body, defaults, limits);
 }
 
-export function chatJob({ envelope, body, sampling, tokens, salt }: ChatParts, engine: Engine): Job {
+const askedTokens = (body: ChatBody): number | null => body.max_completion_tokens ?? body.max_tokens ?? null;
+
+/** With truncation, tokens that are kept free for an answer of no given length: a quarter of the context, and no more than this. */
+const roomForAnswer = 256;
+
+export function chatPrompt(body: ChatBody, policy: ChatPolicy, { minTokens }: Sampling, engine: Engine): Promise<ChatPrompt> {
+  if (body.truncation !== 'drop_oldest') return encodeMessages(body, policy, engine);
+  const { maxModelLen } = engine.info;
+  const room = askedTokens(body) ?? Math.max(minTokens, Math.min(roomForAnswer, Math.floor(maxModelLen / 4)));
+  return encodeMessages(body, policy, engine, maxModelLen - room);
+}
+
+export function chatJob({ envelope, body, sampling, prompt, salt }: ChatParts, engine: Engine): Job {
+  const { ids: tokens, dropped } = prompt;
   const budget = {
     param: 'messages',
     promptTokens: tokens.length,
-    asked: body.max_completion_tokens ?? body.max_tokens ?? null,
+    droppedMessages: dropped.messages,
+    asked: askedTokens(body),
     fallback: Number.POSITIVE_INFINITY,
     minTokens: sampling.minTokens,
   };
@@ -80,6 +66,7 @@ export function chatJob({ envelope, body, sampling, tokens, salt }: ChatParts, e
     envelope,
     requests: Array.from({ length: n }, (_, k) => ({ ...request, seed: seedOf(sampling.seed, k) })),
     n,
+    dropped: body.truncation === 'drop_oldest' ? dropped : null,
     stream,
     format: new ChatFormat(engine, envelope, n, logprobs !== null, stream),
   };

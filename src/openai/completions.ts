@@ -100,6 +100,7 @@ export function completionJob(parts: CompletionParts, engine: Engine): Job {
     envelope,
     requests: prompts.flatMap((tokens) => toRequests(parts, tokens, engine.info.maxModelLen)),
     n,
+    dropped: null,
     stream,
     format: new CompletionFormat(envelope, lines, stream),
   };

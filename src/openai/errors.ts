@@ -1,5 +1,5 @@
 // The wire's error shape, and a constructor for every mistake that a request body can contain.
-import { TextError } from '../text/types.ts';
+import { ConversationError, TextError } from '../text/types.ts';
 
 export interface ErrorBody {
   error: { message: string; type: string; param: string | null; code: string | null };
@@ -54,11 +54,11 @@ export const modelNotFound = (model: string, known: readonly string[]) =>
     },
   );
 
-export const contextTooLong = (param: string, promptTokens: number, asked: number, limit: number) =>
+export const contextTooLong = (param: string, promptTokens: number, dropped: number, asked: number, limit: number) =>
   new ApiError(
     400,
     'invalid_request_error',
-    `This model's maximum context length is ${limit} tokens, but ${promptTokens} in the prompt and ${asked} for the completion were ` +
+    `This model's maximum context length is ${limit} tokens, but ${promptTokens} in the prompt${dropped > 0 ? ` (without its ${dropped} oldest messages)` : ''} and ${asked} for the completion were ` +
       `asked for (${promptTokens + asked} together); shorten the prompt or ask for fewer tokens.`,
     { param, code: 'context_length_exceeded' },
   );
@@ -77,6 +77,10 @@ export async function blaming<T>(param: string, work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (error) {
+    if (error instanceof ConversationError) {
+      const { message, code, index } = error;
+      throw new ApiError(400, 'invalid_request_error', message, { param: index === null ? param : `${param}.${index}`, code });
+    }
     throw error instanceof TextError ? invalid(param, error.message) : error;
   }
 }

@@ -93,6 +93,8 @@ interface Budget {
   /** The body's field that holds the prompt. */
   param: string;
   promptTokens: number;
+  /** Messages that truncation has left out of it. */
+  droppedMessages?: number;
   /** null: not said. */
   asked: number | null;
   /** What is meant when nothing is said, as far as the context has room for it. */
@@ -101,10 +103,11 @@ interface Budget {
 }
 
 /** Tokens that may be generated; never a silent cut of what was asked for. */
-export function completionTokens({ param, promptTokens, asked, fallback, minTokens }: Budget, maxModelLen: number): number {
+export function completionTokens(budget: Budget, maxModelLen: number): number {
+  const { param, promptTokens, droppedMessages = 0, asked, fallback, minTokens } = budget;
   const room = maxModelLen - promptTokens;
   const tokens = asked ?? Math.min(fallback, Math.max(room, 1));
-  if (tokens > room) throw contextTooLong(param, promptTokens, tokens, maxModelLen);
+  if (tokens > room) throw contextTooLong(param, promptTokens, droppedMessages, tokens, maxModelLen);
   if (minTokens > tokens)
     throw invalid('min_tokens', `min_tokens must be at most the ${tokens} tokens that may be generated, not ${minTokens}.`);
   return tokens;

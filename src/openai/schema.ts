@@ -1,5 +1,6 @@
 // The request bodies: one object is the validation and the type. What is not named here is reported as ignored (fields.ts).
 import Type, { type Static, type TSchema } from 'typebox';
+import { SYSTEM_MODES } from '../text/types.ts';
 
 const nullable = <T extends TSchema>(schema: T) => Type.Optional(Type.Union([schema, Type.Null()]));
 const count = (minimum: number) => Type.Integer({ minimum });
@@ -50,9 +51,20 @@ export const ChatMessage = Type.Object({
 });
 export type ChatMessage = Static<typeof ChatMessage>;
 
+/** What decides a prompt. */
+const conversation = {
+  messages: Type.Array(ChatMessage, { minItems: 1 }),
+  system_mode: nullable(Type.Enum([...SYSTEM_MODES])),
+  add_generation_prompt: nullable(Type.Boolean()),
+  continue_final_message: nullable(Type.Boolean()),
+};
+export const ConversationBody = Type.Object(conversation);
+export type ConversationBody = Static<typeof ConversationBody>;
+
 export const ChatBody = Type.Object({
   ...sampling,
-  messages: Type.Array(ChatMessage, { minItems: 1 }),
+  ...conversation,
+  truncation: nullable(Type.Enum(['error', 'drop_oldest'])),
   max_tokens: nullable(count(1)),
   max_completion_tokens: nullable(count(1)),
   logprobs: nullable(Type.Boolean()),

@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Delta, Finish, GenerateRequest, TokenLogprob } from '../engine/types.ts';
 import type { EngineInfo } from '../native/addon.ts';
+import type { Dropped } from '../text/types.ts';
 import type { SamplingBody } from './schema.ts';
 
 /** Fields that every object of one response repeats. */
@@ -32,6 +33,8 @@ export interface Job {
   /** Prompt p's choices are [p * n, (p + 1) * n). */
   requests: GenerateRequest[];
   n: number;
+  /** null: truncation was not asked for. */
+  dropped: Dropped | null;
   stream: StreamOptions | null;
   format: WireFormat;
 }
@@ -78,6 +81,7 @@ export interface Usage {
   completion_tokens: number;
   total_tokens: number;
   prompt_tokens_details: { cached_tokens: number };
+  truncation?: { dropped_messages: number; dropped_tokens: number };
 }
 
 /** A prompt counts once however many choices it has; generated tokens always count. */
@@ -86,9 +90,11 @@ export class UsageCount {
   #cached = 0;
   #completion = 0;
   readonly #n: number;
+  readonly #dropped: Dropped | null;
 
-  constructor(n: number) {
+  constructor({ n, dropped }: Pick<Job, 'n' | 'dropped'>) {
     this.#n = n;
+    this.#dropped = dropped;
   }
 
   add(index: number, finish: Finish): void {
@@ -99,11 +105,14 @@ export class UsageCount {
   }
 
   total(): Usage {
-    return {
+    const usage: Usage = {
       prompt_tokens: this.#prompt,
       completion_tokens: this.#completion,
       total_tokens: this.#prompt + this.#completion,
       prompt_tokens_details: { cached_tokens: this.#cached },
     };
+    if (this.#dropped === null) return usage;
+    const { messages, tokens } = this.#dropped;
+    return { ...usage, truncation: { dropped_messages: messages, dropped_tokens: tokens } };
   }
 }

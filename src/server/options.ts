@@ -1,4 +1,5 @@
 // What the HTTP layer needs to know beyond the engine. Everything is decided before buildApp.
+import type { ChatPolicy } from '../openai/conversation.ts';
 import type { SamplingDefaults } from '../openai/sampling.ts';
 
 export interface ServerOptions {
@@ -9,6 +10,7 @@ export interface ServerOptions {
   /** Unix seconds: when the model was loaded. */
   created: number;
   defaults: SamplingDefaults;
+  chat: ChatPolicy;
   version: string;
   /** Requests a minute for each key, or address without a key; null: no limit. */
   rateLimit: number | null;
@@ -27,6 +29,7 @@ export interface ServerOptions {
 export const serverDefaults = {
   apiKeys: [],
   defaults: {},
+  chat: { systemMode: 'first', strictMessages: false, templateTags: 'refuse' },
   rateLimit: null,
   bodyLimit: 10 * 1024 * 1024,
   pingSeconds: 15,

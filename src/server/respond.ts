@@ -25,7 +25,7 @@ export async function respond(deps: RespondDeps, request: FastifyRequest, reply:
 
 async function gather({ engine }: RespondDeps, { notes, controller }: FastifyRequest, job: Job): Promise<object> {
   const choices = job.requests.map(() => new Choice());
-  const count = new UsageCount(job.n);
+  const count = new UsageCount(job);
   await run(engine, job, controller, (index, delta) => {
     choices[index]?.add(delta);
     note(notes, count, index, delta);
@@ -37,7 +37,7 @@ async function stream(deps: RespondDeps, request: FastifyRequest, reply: Fastify
   const { notes, controller } = request;
   reply.hijack();
   const sse = new SseStream(reply.raw, reply.getHeaders(), deps.options.streamBuffer, deps.pinger);
-  const count = new UsageCount(job.n);
+  const count = new UsageCount(job);
   try {
     await run(deps.engine, job, controller, (index, delta) => {
       note(notes, count, index, delta);

@@ -1,10 +1,11 @@
 // The template that turns a conversation into one string: the user's choice, else the model's own, never a guess.
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
+import { traitsOf } from './conversation/traits.ts';
 import { BUILT_IN } from './templates.ts';
 import { readIfThere, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.ts';
 import { isRecord } from './tokenizer-json.ts';
-import { type ChatTemplate, type Conversation, TextError } from './types.ts';
+import { type ChatTemplate, type Conversation, type TemplateTraits, TextError } from './types.ts';
 
 const NAMES = [...BUILT_IN.keys()].join(', ');
 
@@ -59,6 +60,7 @@ function defaultOf(list: unknown, source: string): string {
 
 class JinjaTemplate implements ChatTemplate {
   readonly source: string;
+  readonly traits: TemplateTraits;
   readonly #template: Template;
   readonly #tokens: { bos_token: string; eos_token: string };
 
@@ -72,9 +74,10 @@ class JinjaTemplate implements ChatTemplate {
     }
     // The library's raise_exception cannot be told from its own errors, nor replaced among the variables: the template replaces it.
     this.#template.parsed.body.unshift(...new Template('{% set raise_exception = refuse %}').parsed.body);
+    this.traits = traitsOf((messages) => this.render(messages));
   }
 
-  render({ messages, addGenerationPrompt }: Conversation): string {
+  render({ messages, addGenerationPrompt }: Pick<Conversation, 'messages' | 'addGenerationPrompt'>): string {
     try {
       return this.#template.render({
         ...this.#tokens,

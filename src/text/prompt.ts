@@ -1,93 +1,74 @@
-// A conversation as a prompt. Content is data: no string in it becomes a control token, whatever the template does with it.
-import { unusedCharacters } from './private-use.ts';
-import { anyOf, escapeRegExp, splitMarkup } from './segments.ts';
+// A conversation as a prompt: refused, arranged, cut to what fits, rendered and encoded.
+import { renderSegments } from './conversation/render.ts';
+import { checkContinued, checkStrict, checkTags } from './conversation/rules.ts';
+import { fewest, leastTokens, oldTurns } from './conversation/truncation.ts';
+import { arrange, complete } from './system-message.ts';
 import {
+  type ChatPrompt,
   type ChatTemplate,
   type Conversation,
+  ConversationError,
+  type Dropped,
   type Message,
-  type Prompt,
-  type Segment,
-  TextError,
   type Tokenizer,
 } from './types.ts';
 
-export async function encodeChat(tokenizer: Tokenizer, template: ChatTemplate, conversation: Conversation): Promise<Prompt> {
-  return tokenizer.encodeSegments(renderSegments(template, conversation, tokenizer.specialStrings));
+/** What cannot fit is refused before it is rendered. */
+export interface Bounds {
+  maxModelLen: number;
+  /** Bytes of the longest token. */
+  maxTokenBytes: number;
 }
 
-/**
- * Renders twice, with special strings inside messages broken: as is, and with marks around what comes from each message. Where
- * both agree, the second tells content from markup. Where they do not (the template looked at the first characters of a message,
- * say), the first is safe all the same, but no token is known to be a message's.
- */
-export function renderSegments(
+const UNBOUNDED: Bounds = { maxModelLen: Number.POSITIVE_INFINITY, maxTokenBytes: 1 };
+
+export async function encodeChat(
+  tokenizer: Tokenizer,
   template: ChatTemplate,
   conversation: Conversation,
-  specialStrings: readonly string[],
-): Segment[] {
-  const { messages } = conversation;
-  const texts = messages.flatMap(({ content, name = '' }) => [content, name]);
-  const [breaker = '', mark = ''] = unusedCharacters(2, [...texts, ...specialStrings]);
-  const marks = new RegExp(`${mark}(\\d*)${mark}`, 'g');
-  const control = anyOf(specialStrings);
-  const mend = mender(breaker);
-  const split = (text: string, message: number) => attribute(splitMarkup(text, control), message, mend);
-
-  const broken = messages.map((message) => mapTexts(message, breakerOf(specialStrings, breaker)));
-  const plain = template.render({ ...conversation, messages: broken });
-  const marked = renderMarked(template, { ...conversation, messages: broken }, mark);
-  if (marked?.replace(marks, '') !== plain) return split(plain, -1);
-  // Odd entries are what the marks hold: a message's number where its text begins, nothing where it ends.
-  const parts = marked.split(marks);
-  return parts.flatMap((text, i) => {
-    if (i % 2 === 1) return [];
-    const owner = parts[i - 1] ?? '';
-    return split(text, owner === '' ? -1 : Number(owner));
+  bounds: Bounds = UNBOUNDED,
+): Promise<ChatPrompt> {
+  check(conversation, template, tokenizer);
+  const { messages, maxPromptTokens } = conversation;
+  const old = maxPromptTokens === undefined ? [] : oldTurns(messages);
+  let fitting: Encoded | null = null;
+  const n = await fewest(old.length, async (count) => {
+    const prompt = await encode(count, maxPromptTokens ?? bounds.maxModelLen);
+    if (prompt === null || prompt.ids.length > (maxPromptTokens ?? bounds.maxModelLen)) return false;
+    fitting = prompt;
+    return true;
   });
-}
+  const prompt = fitting ?? (await encode(n, bounds.maxModelLen));
+  if (prompt === null) throw tooLong(n, bounds);
+  return { ...prompt, dropped: await measure(tokenizer, messages, old.slice(0, n).flat()) };
 
-/** Text up to the first control token is the message's: messages hold none, so one after which no mark came shows where it ended. */
-function attribute(segments: Segment[], message: number, mend: (text: string) => string): Segment[] {
-  return segments.map(({ text, control }, i) => ({
-    text: control ? text : mend(text),
-    control,
-    message: i === 0 ? message : -1,
-  }));
-}
-
-/** null when the template does not take the marks. */
-function renderMarked(template: ChatTemplate, conversation: Conversation, mark: string): string | null {
-  const messages = conversation.messages.map((message, i) => mapTexts(message, (text) => marksAround(text, i, mark)));
-  try {
-    return template.render({ ...conversation, messages });
-  } catch (error) {
-    if (error instanceof TextError) return null;
-    throw error;
+  /** Without the `count` oldest turns; null: it cannot have as few tokens as `most`. */
+  async function encode(count: number, most: number): Promise<Encoded | null> {
+    const arrangement = arrange(conversation, template.traits, new Set(old.slice(0, count).flat()));
+    if (leastTokens(arrangement, bounds.maxTokenBytes) > most) return null;
+    const segments = renderSegments(template, complete(arrangement), conversation, tokenizer.specialStrings);
+    return { ...(await tokenizer.encodeSegments(segments)), text: segments.map(({ text }) => text).join('') };
   }
 }
 
-function mapTexts(message: Message, change: (text: string) => string): Message {
-  const content = change(message.content);
-  return message.name === undefined ? { ...message, content } : { ...message, content, name: change(message.name) };
+type Encoded = Omit<ChatPrompt, 'dropped'>;
+
+function check(conversation: Conversation, { traits }: ChatTemplate, { specialStrings }: Tokenizer): void {
+  checkContinued(conversation);
+  if (conversation.strict) checkStrict(conversation, traits);
+  // A tag that is a control token to this tokenizer is none inside of content.
+  const tags = traits.tags.filter((tag) => !specialStrings.includes(tag));
+  if (!conversation.allowTags) checkTags(conversation.messages, tags);
 }
 
-/** Inside the outer whitespace, which templates trim; a blank text stays as it is, for templates ask whether there is any. */
-function marksAround(text: string, message: number, mark: string): string {
-  const core = text.trim();
-  if (core === '') return text;
-  const start = text.indexOf(core);
-  const end = start + core.length;
-  return `${text.slice(0, start)}${mark}${message}${mark}${core}${mark}${mark}${text.slice(end)}`;
+function tooLong(turnsDropped: number, { maxModelLen }: Bounds): ConversationError {
+  const without = turnsDropped > 0 ? ' even without its oldest turns' : '';
+  const limit = `This model's maximum context length is ${maxModelLen} tokens`;
+  return new ConversationError('context_length_exceeded', null, `${limit}, but the prompt has more${without}; shorten it.`);
 }
 
-/** Replaces the first character of every special string by its number between breakers. */
-function breakerOf(specialStrings: readonly string[], breaker: string): (text: string) => string {
-  const starts = new RegExp(`(?=${specialStrings.map(escapeRegExp).join('|')}).`, 'gsu');
-  if (specialStrings.length === 0) return (text) => text;
-  return (text) => text.replace(starts, (character) => `${breaker}${character.codePointAt(0)}${breaker}`);
-}
-
-function mender(breaker: string): (text: string) => string {
-  const broken = new RegExp(`${breaker}(\\d+)${breaker}`, 'g');
-  return (text) => text.replace(broken, (_, codePoint) => String.fromCodePoint(Number(codePoint)));
+async function measure(tokenizer: Tokenizer, messages: readonly Message[], dropped: readonly number[]): Promise<Dropped> {
+  let tokens = 0;
+  for (const i of dropped) tokens += (await tokenizer.encode(messages[i]?.content ?? '', false)).length;
+  return { messages: dropped.length, tokens };
 }

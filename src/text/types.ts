@@ -8,10 +8,62 @@ export interface Message {
   name?: string;
 }
 
+/**
+ * Where a system message reaches the model: where the template puts it (first), before every later user turn too (every_turn, as
+ * Ghost Attention samples its dialogues: Llama 2, section 3.3), or before the latest user turn too (last_turn).
+ */
+export const SYSTEM_MODES = ['first', 'every_turn', 'last_turn'] as const;
+export type SystemMode = (typeof SYSTEM_MODES)[number];
+
+/** What is asked for, and how it is to become what the template takes. */
 export interface Conversation {
+  /** As the request has them; spans count these. */
   messages: Message[];
   /** True: the prompt ends where an assistant's answer begins. */
   addGenerationPrompt: boolean;
+  /** The last message, an assistant's, is the beginning of the answer: the prompt ends with its text. Not with addGenerationPrompt. */
+  continueFinalMessage?: boolean;
+  /** first when absent. */
+  systemMode?: SystemMode;
+  /** Refuse what the template does not take as it is, instead of changing it. */
+  strict?: boolean;
+  /** Let contents have the template's textual tags. */
+  allowTags?: boolean;
+  /** Whole oldest turns go until the prompt has at most so many tokens; absent: nothing goes. */
+  maxPromptTokens?: number;
+}
+
+/** Part of a turn's text. */
+export interface Piece {
+  text: string;
+  /** The message that it came from; -1 is a separator. */
+  message: number;
+}
+
+/** What a template takes for one message; several messages may have become one turn, or one message may be in several. */
+export interface Turn {
+  role: Role;
+  /** The turn's content in parts. */
+  pieces: Piece[];
+  name?: string;
+}
+
+/** What a template takes without refusing or dropping anything, found by rendering probes. */
+export interface TemplateTraits {
+  /** A system message before the first user message. */
+  system: boolean;
+  /** A tool's message after an assistant's. */
+  tool: boolean;
+  /** Several messages of one role in a row. */
+  runs: boolean;
+  /** An assistant message at the start. */
+  assistantFirst: boolean;
+  /** A system message with no other. */
+  systemOnly: boolean;
+  /** An assistant message at the end, and another answer after it. */
+  assistantLast: boolean;
+  /** Those of Llama 2's textual tags that it writes. */
+  tags: readonly string[];
 }
 
 /** Tokens [start, end) of a prompt came from this message; -1 is the template's own markup. */
@@ -26,6 +78,19 @@ export interface Span {
 export interface Prompt {
   ids: Uint32Array;
   spans: Span[];
+}
+
+/** What truncation took out. */
+export interface Dropped {
+  messages: number;
+  /** Of those messages' texts, markup not counted. */
+  tokens: number;
+}
+
+export interface ChatPrompt extends Prompt {
+  /** The rendered template: what the ids are of. */
+  text: string;
+  dropped: Dropped;
 }
 
 /** A piece of a rendered prompt. */
@@ -61,13 +126,28 @@ export interface Tokenizer {
   readonly stripsLeadingSpace: boolean;
 }
 
-/** Renders conversations; throws TextError when the template refuses the conversation. */
+/** Renders messages as they are; throws TextError when the template refuses them. */
 export interface ChatTemplate {
   readonly source: string;
-  render(conversation: Conversation): string;
+  readonly traits: TemplateTraits;
+  render(messages: Pick<Conversation, 'messages' | 'addGenerationPrompt'>): string;
 }
 
 /** A mistake in what the user sent or configured, in a sentence that may be shown. */
 export class TextError extends Error {
   override name = 'TextError';
+}
+
+/** A mistake in a conversation for which the wire has a code. */
+export class ConversationError extends TextError {
+  override name = 'ConversationError';
+  readonly code: 'invalid_messages' | 'unsafe_prompt' | 'context_length_exceeded';
+  /** Of the message; null: the conversation as a whole. */
+  readonly index: number | null;
+
+  constructor(code: ConversationError['code'], index: number | null, sentence: string) {
+    super(sentence);
+    this.code = code;
+    this.index = index;
+  }
 }

@@ -9,7 +9,7 @@ import {
   type TokenStarts,
 } from '../../src/engine/types.ts';
 import type { EngineInfo, EngineStats } from '../../src/native/addon.ts';
-import { type Conversation, type Prompt, TextError } from '../../src/text/types.ts';
+import { type ChatPrompt, type Conversation, type Prompt, TextError } from '../../src/text/types.ts';
 
 export const bos = 256;
 export const eos = 257;
@@ -44,12 +44,13 @@ export class FakeEngine implements Engine {
     this.info = { ...info, maxModelLen: options.maxModelLen ?? 256 };
   }
 
-  async prepareChat(conversation: Conversation): Promise<Prompt> {
+  async prepareChat(conversation: Conversation): Promise<ChatPrompt> {
     this.conversations.push(conversation);
     if (conversation.messages.some(({ content }) => content === 'refuse me'))
       throw new TextError('The template refuses this conversation.');
     const lines = conversation.messages.map(({ role, content }) => `${role}: ${content}\n`);
-    return { ids: Uint32Array.from([bos, ...encoder.encode(lines.join(''))]), spans: [] };
+    const text = lines.join('');
+    return { ids: Uint32Array.from([bos, ...encoder.encode(text)]), spans: [], text, dropped: { messages: 0, tokens: 0 } };
   }
 
   async prepareText(text: string, addSpecial = true): Promise<Prompt> {

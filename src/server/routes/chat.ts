@@ -1,4 +1,4 @@
-import { chatJob, chatSampling, encodeMessages } from '../../openai/chat.ts';
+import { chatJob, chatPrompt, chatSampling } from '../../openai/chat.ts';
 import { ChatBody } from '../../openai/schema.ts';
 import type { App } from '../context.ts';
 import { respond } from '../respond.ts';
@@ -10,8 +10,8 @@ export function chatRoute(app: App, deps: GenerateDeps): void {
     const { body, tenant } = request;
     const envelope = begin(deps, 'chatcmpl', ChatBody, request, reply);
     const sampling = chatSampling(body, options.defaults, engine.info);
-    const prompt = await encodeMessages(body.messages, engine);
-    const job = chatJob({ envelope, body, sampling, tokens: prompt.ids, salt: tenant.salt }, engine);
+    const prompt = await chatPrompt(body, options.chat, sampling, engine);
+    const job = chatJob({ envelope, body, sampling, prompt, salt: tenant.salt }, engine);
     return respond(deps, request, reply, job);
   });
 }

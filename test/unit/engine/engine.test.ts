@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { createEngine, type TextEngine } from '../../../src/engine/engine.ts';
 import { type Delta, EngineError, type GenerateRequest } from '../../../src/engine/types.ts';
+import { traitsOf } from '../../../src/text/conversation/traits.ts';
 import { type ChatTemplate, TextError } from '../../../src/text/types.ts';
 import { type FakeNative, type FakeScript, fakeAddon, fakeLogprob } from './fake-native.ts';
 import { OPTIONS, request as requestOf } from './fixtures.ts';
@@ -396,10 +397,9 @@ describe('submission', () => {
 
 describe('a chat', () => {
   it('is rendered by the template and encoded with its control tokens', async () => {
-    const template: ChatTemplate = {
-      source: '',
-      render: ({ messages }) => `<${BOS}>q${messages.map(({ content }) => content).join('')}<${EOS}>`,
-    };
+    const render: ChatTemplate['render'] = ({ messages }) =>
+      `<${BOS}>q${messages.map(({ content }) => content).join('')}<${EOS}>`;
+    const template = { source: '', traits: traitsOf(render), render };
     const tokenizer = new TableTokenizer(PIECES, true);
     const addon = fakeAddon({ token: () => EOS });
     const engine = await createEngine({ addon, options: OPTIONS, tokenizer, template, eosTokenIds: [EOS], onProgress() {} });

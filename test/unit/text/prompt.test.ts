@@ -59,7 +59,8 @@ function conversation(next: () => number, markup: boolean): Conversation {
     ...Array(turns).fill(['user', 'assistant']).flat(),
     'user',
   ];
-  return { messages: roles.map((role) => ({ role, content: randomText(next, { markup }) })), addGenerationPrompt: true };
+  const messages = roles.map((role) => ({ role, content: randomText(next, { markup }) }));
+  return { messages, addGenerationPrompt: true, allowTags: markup };
 }
 
 describe.each(Object.entries(FOLDERS))('%s', (_, folder) => {
@@ -172,10 +173,7 @@ describe('templates that do things to content', () => {
   });
 
   test('a refusal is the template’s own sentence', async () => {
-    const messages = [{ role: 'assistant' as const, content: 'x' }];
-    await expect(encodeChat(tokenizer, await named('mistral'), { messages, addGenerationPrompt: true })).rejects.toMatchObject({
-      name: 'TextError',
-      message: expect.stringMatching(/^The mistral chat template takes/),
-    });
+    const picky = await template("{% if 'cat' in messages[-1].content %}{{ raise_exception('No cats.') }}{% endif %}x");
+    await expect(encodeChat(tokenizer, picky, talk('a cat'))).rejects.toMatchObject({ name: 'TextError', message: 'No cats.' });
   });
 });
