@@ -99,8 +99,7 @@ export type TokenizeTextBody = Static<typeof TokenizeTextBody>;
 /** A conversation, as /v1/chat/completions takes it. */
 export const TokenizeChatBody = Type.Object({
   ...tokenize,
-  messages: Type.Array(ChatMessage, { minItems: 1 }),
-  add_generation_prompt: nullable(Type.Boolean()),
+  ...conversation,
 });
 export type TokenizeChatBody = Static<typeof TokenizeChatBody>;
 

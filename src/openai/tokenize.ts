@@ -1,6 +1,6 @@
 // POST /tokenize and /detokenize, shaped as vLLM's: what a text or a conversation is to the model, and back.
 import type { Engine } from '../engine/types.ts';
-import { encodeMessages } from './chat.ts';
+import { type ChatPolicy, encodeMessages } from './conversation.ts';
 import { blaming, invalid, unsupported } from './errors.ts';
 import { spelled } from './logprobs.ts';
 import { tokenIds } from './sampling.ts';
@@ -19,10 +19,10 @@ export function tokenizeForm({ prompt, messages }: TokenizeBody): typeof Tokeniz
 }
 
 /** May be longer than the context: whoever cuts a text into parts wants its length. */
-export async function encodeAny(body: TokenizeBody, engine: Engine): Promise<Uint32Array> {
+export async function encodeAny(body: TokenizeBody, policy: ChatPolicy, engine: Engine): Promise<Uint32Array> {
   if (body.messages != null) {
     if (body.add_special_tokens) throw unsupported('add_special_tokens', 'with messages the template writes them; send false');
-    return (await encodeMessages(body.messages, engine)).ids;
+    return (await encodeMessages({ ...body, messages: body.messages }, policy, engine)).ids;
   }
   const prompt = body.prompt ?? '';
   const bytes = Buffer.byteLength(prompt);

@@ -7,7 +7,7 @@ export function tokenizeRoutes(app: App, { engine, options, admit }: GenerateDep
   app.post('/tokenize', { schema: { body: TokenizeBody }, onRequest: admit }, async (request, reply) => {
     const { body, notes } = request;
     checkBody(options, tokenizeForm(body), request, reply);
-    const ids = await encodeAny(body, engine);
+    const ids = await encodeAny(body, options.chat, engine);
     notes.promptTokens = ids.length;
     return tokenized(ids, body.return_token_strs ?? false, engine);
   });
