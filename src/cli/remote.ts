@@ -83,6 +83,19 @@ async function* chunks(url: string, response: Response, signal: AbortSignal): As
   }
 }
 
+/** A signal for one request: fetch listens to the one that it is given long after, and a run of thousands shares one. */
+async function* withOwn<T>(signal: AbortSignal, work: (own: AbortSignal) => AsyncIterable<T>): AsyncGenerator<T> {
+  const own = new AbortController();
+  const stop = () => own.abort(signal.reason);
+  signal.throwIfAborted();
+  signal.addEventListener('abort', stop);
+  try {
+    yield* work(own.signal);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
 export function remote(address: string, key: string | undefined): Remote {
   const base = baseUrl(address);
   const headers = { 'content-type': 'application/json', ...(key === undefined ? {} : { authorization: `Bearer ${key}` }) };
@@ -92,10 +105,12 @@ export function remote(address: string, key: string | undefined): Remote {
       if (!data?.[0]) throw new TextError(`${base}/models names no model; give one: ${usage}.`);
       return data[0].id;
     },
-    async *chat(body, signal) {
+    chat(body, signal) {
       const url = `${base}/chat/completions`;
-      const init = { method: 'POST', headers, body: JSON.stringify({ ...body, stream: true }), signal };
-      yield* chunks(url, await ask(url, init), signal);
+      const init = { method: 'POST', headers, body: JSON.stringify({ ...body, stream: true }) };
+      return withOwn(signal, async function* (own) {
+        yield* chunks(url, await ask(url, { ...init, signal: own }), own);
+      });
     },
   };
 }

@@ -26,13 +26,20 @@ function difference(flag: string, before: unknown, now: unknown): string {
     : `--${flag} ${value(before)}, not ${value(now)}`;
 }
 
+async function readSettings(out: string): Promise<Settings> {
+  try {
+    return JSON.parse(await readFile(settingsPath(out), 'utf8'));
+  } catch {
+    throw new TextError(`${out} exists without its ${settingsPath(out)}; give another --out, or remove it.`);
+  }
+}
+
 async function checkSettings(out: string, now: Settings): Promise<void> {
-  const advice = 'give the same settings, another --out, or remove it';
-  const text = await readFile(settingsPath(out), 'utf8').catch(() => null);
-  if (text === null) throw new TextError(`${out} exists without ${settingsPath(out)}; give another --out, or remove it.`);
-  const before = JSON.parse(text) as Settings;
+  const before = await readSettings(out);
   const flag = Object.keys({ ...now, ...before }).find((each) => (now[each] ?? null) !== (before[each] ?? null));
-  if (flag !== undefined) throw new TextError(`${out} was begun with ${difference(flag, before[flag], now[flag])}; ${advice}.`);
+  if (flag === undefined) return;
+  const change = difference(flag, before[flag], now[flag]);
+  throw new TextError(`${out} was begun with ${change}; give the same settings, another --out, or remove it.`);
 }
 
 /** The whole lines of a file, and the byte at which each begins and ends; a last line without its end is left out. */

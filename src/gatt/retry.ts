@@ -1,4 +1,5 @@
 // Patience with a server that is busy or away for a while.
+import { setTimeout } from 'node:timers/promises';
 
 export interface Patience {
   /** Most tries of one request. */
@@ -21,20 +22,6 @@ export function retryAfterMs(header: string | null, now: number): number | undef
   return Number.isNaN(date) ? undefined : Math.max(date - now, 0);
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', stop);
-      resolve();
-    }, ms);
-    signal.addEventListener('abort', stop, { once: true });
-  });
-}
-
 export async function persist<T>(
   work: () => Promise<T>,
   { tries, firstWaitMs, longestWaitMs }: Patience,
@@ -51,7 +38,7 @@ export async function persist<T>(
       if (asked === null) throw error;
       const wait = asked ?? Math.min(firstWaitMs * 2 ** (tried - 1), longestWaitMs);
       onWait(error, wait);
-      await sleep(wait, signal);
+      await setTimeout(wait, undefined, { signal });
     }
   }
 }
