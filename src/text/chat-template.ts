@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { traitsOf } from './conversation/traits.ts';
+import { compareAsPython, comparisons } from './jinja-equality.ts';
 import { BUILT_IN } from './templates.ts';
 import { readIfThere, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.ts';
 import { isRecord } from './tokenizer-json.ts';
@@ -74,6 +75,7 @@ class JinjaTemplate implements ChatTemplate {
     }
     // The library's raise_exception cannot be told from its own errors, nor replaced among the variables: the template replaces it.
     this.#template.parsed.body.unshift(...new Template('{% set raise_exception = refuse %}').parsed.body);
+    compareAsPython(this.#template.parsed);
     this.traits = traitsOf((messages) => this.render(messages));
   }
 
@@ -86,6 +88,7 @@ class JinjaTemplate implements ChatTemplate {
         tools: null,
         documents: null,
         refuse,
+        ...comparisons,
       });
     } catch (error) {
       if (error instanceof TextError) throw error;

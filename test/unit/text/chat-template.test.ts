@@ -121,6 +121,23 @@ describe('where a template comes from', () => {
     expect(await load({ 'chat_template.jinja': text })).toBe('true true 4 ');
   });
 
+  test.each([
+    ["'' == false", false],
+    ["'' != false", true],
+    ["'1' == 1", false],
+    ['true == 1', true],
+    ['1.0 == 1', true],
+    ['none == none', true],
+    ["['a', [1]] == ['a', [1]]", true],
+    ["['a'] == ['b']", false],
+    ["{'a': 1} == {'a': true}", true],
+    ["{'a': 1} != {'b': 1}", true],
+    ["(messages | length == 1) == ('x' == 'x')", true],
+  ])('%s is %s, as in Python', async (expression, value) => {
+    const text = `{{ ${expression} }} {% if ${expression} %}yes{% else %}no{% endif %}`;
+    expect(await load({ 'chat_template.jinja': text })).toBe(`${value} ${value ? 'yes' : 'no'}`);
+  });
+
   test('errors are one sentence', async () => {
     await expect(load({}, 'lama-2')).rejects.toThrow(
       '--chat-template "lama-2" is neither a file nor one of llama-2, llama-3, chatml, mistral.',
