@@ -153,6 +153,10 @@ test('roles and parts become the conversation', async () => {
       { role: 'system', content: '' },
     ],
     addGenerationPrompt: true,
+    continueFinalMessage: false,
+    systemMode: 'first',
+    strict: false,
+    allowTags: false,
   });
 });
 

@@ -10,6 +10,12 @@ const numbers = ['temperature', 'top_p', 'presence_penalty', 'frequency_penalty'
 const integers = ['n', 'seed', 'max_tokens', 'top_k', 'min_tokens'];
 const booleans = ['stream', 'ignore_eos'];
 
+const refusal = (name: string, value: boolean): Row => [
+  { [name]: value },
+  name,
+  `${name} is not supported by this server; leave it out or send ${!value}.`,
+];
+
 const shared: Row[] = [
   ...numbers.map((name): Row => [{ [name]: '1' }, name, `${name} must be a finite number or null, not "1".`]),
   ...integers.map((name): Row => [{ [name]: 1.5 }, name, `${name} must be an integer or null, not 1.5.`]),
@@ -76,12 +82,8 @@ const shared: Row[] = [
   [{ suffix: 'x' }, 'suffix', 'suffix is not supported by this server; leave it out.'],
   [{ prediction: {} }, 'prediction', 'prediction is not supported by this server; leave it out.'],
   [{ guided_json: {} }, 'guided_json', 'guided_json is not supported by this server; leave it out.'],
-  ...['add_generation_prompt', 'skip_special_tokens'].map((name): Row => {
-    return [{ [name]: false }, name, `${name} is not supported by this server; leave it out or send true.`];
-  }),
-  ...['continue_final_message', 'include_stop_str_in_output', 'use_beam_search'].map((name): Row => {
-    return [{ [name]: true }, name, `${name} is not supported by this server; leave it out or send false.`];
-  }),
+  refusal('skip_special_tokens', false),
+  ...['include_stop_str_in_output', 'use_beam_search'].map((name) => refusal(name, true)),
   [{ length_penalty: 2 }, 'length_penalty', 'length_penalty is not supported by this server; leave it out or send 1.'],
   [{ truncate_prompt_tokens: 5 }, 'truncate_prompt_tokens', /^truncate_prompt_tokens is not supported/],
   [
@@ -130,6 +132,15 @@ const chatRows: Row[] = [
     'messages.0.tool_calls is not supported by this server; leave it out or send an empty array.',
   ],
   [user('refuse me'), 'messages', 'The template refuses this conversation.'],
+  [{ system_mode: 'always' }, 'system_mode', 'system_mode must be "first", "every_turn" or "last_turn", not "always".'],
+  [{ truncation: 'auto' }, 'truncation', 'truncation must be "error" or "drop_oldest", not "auto".'],
+  [{ truncation: true }, 'truncation', 'truncation must be "error" or "drop_oldest", not true.'],
+  [{ continue_final_message: 1 }, 'continue_final_message', 'continue_final_message must be true or false or null, not 1.'],
+  [
+    { continue_final_message: true, add_generation_prompt: true },
+    'add_generation_prompt',
+    'add_generation_prompt must be false or left out when continue_final_message is true: the answer has begun already.',
+  ],
   [{ max_tokens: 0 }, 'max_tokens', 'max_tokens must be >= 1, not 0.'],
   [{ max_completion_tokens: 0 }, 'max_completion_tokens', 'max_completion_tokens must be >= 1, not 0.'],
   [{ logprobs: 1 }, 'logprobs', 'logprobs must be true or false or null, not 1.'],
@@ -150,6 +161,8 @@ const promptRule = 'prompt must be a string, token ids, or up to 2048 of either 
 
 const completionRows: Row[] = [
   ...shared,
+  refusal('add_generation_prompt', false),
+  refusal('continue_final_message', true),
   [{ prompt: undefined }, 'prompt', 'prompt is required.'],
   ...[7, {}, true, [], new Array(2049).fill('a')].map((prompt): Row => [{ prompt }, 'prompt', promptRule]),
   ...[[[]], [null], [{}], [true]].map((prompt): Row => [{ prompt }, 'prompt.0', promptRule]),
@@ -241,7 +254,8 @@ describe.each([
     'stream_options',
     'user',
   ];
-  test.each([...nullable, 'tools', 'tool_choice', 'response_format', 'suffix', 'best_of', 'echo'])(
+  const conversation = ['system_mode', 'truncation', 'add_generation_prompt', 'continue_final_message'];
+  test.each([...nullable, 'tools', 'tool_choice', 'response_format', 'suffix', 'best_of', 'echo', ...conversation])(
     'takes null for %s',
     async (name) => {
       const { post } = await testServer();
