@@ -12,11 +12,13 @@ const count = (
   options: { default?: number; minimum?: number; maximum?: number; multipleOf?: number } = {},
 ) => Type.Integer({ default: 0, minimum: 0, maximum: 2 ** 31 - 1, placeholder: 'N', description, ...options });
 
-const model = Type.String({
-  positional: true,
-  placeholder: 'MODEL',
-  description: 'Folder of a Hugging Face model: config.json, safetensors and a tokenizer.',
-});
+const model = Type.Optional(
+  Type.String({
+    positional: true,
+    placeholder: 'MODEL',
+    description: 'Folder of a Hugging Face model: config.json, safetensors and a tokenizer; the small demo model unless given.',
+  }),
+);
 
 /** How a model is loaded: the same for every command that runs one. */
 const engine = {
@@ -84,7 +86,7 @@ export const ServeConfig = Type.Object({
   systemMode: Type.Enum([...SYSTEM_MODES], {
     default: 'first',
     description:
-      'Where the system message goes in requests that do not say (system_mode): where the chat template puts it, also before every later user turn, or also before the latest one.',
+      'Where the system message goes if a request has no system_mode: where the chat template has it; before every later user turn too; or before the latest user turn too.',
   }),
   strictMessages: Type.Boolean({
     default: false,
@@ -115,10 +117,11 @@ export const ServeConfig = Type.Object({
 export type ServeConfig = Static<typeof ServeConfig>;
 
 export const ChatConfig = Type.Object({
-  model: Type.Optional({
+  model: {
     ...model,
-    description: 'Folder of the model to load; with --url, the name by which the server knows it.',
-  }),
+    description:
+      'Folder of the model to load, the small demo model unless given; with --url, the name by which the server knows it.',
+  } as typeof model,
   url: Type.Optional(
     Type.String({
       placeholder: 'URL',

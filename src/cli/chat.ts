@@ -1,11 +1,11 @@
-import { type ChatConfig, ConfigError } from '../config.ts';
+import type { ChatConfig } from '../config.ts';
 import { type Answerer, engineAnswerer, serverAnswerer } from './answerers.ts';
 import type { Io } from './io.ts';
 import { load, memoryPlan } from './load.ts';
 import { progressView } from './progress.ts';
 import { converse } from './repl.ts';
 
-async function localAnswerer(config: ChatConfig & { model: string }, io: Io): Promise<Answerer> {
+async function localAnswerer(config: ChatConfig, io: Io): Promise<Answerer> {
   const verbose = ['trace', 'debug', 'info'].includes(config.logLevel);
   const say = (text: string) => verbose && io.stderr.write(`${text}\n`);
   const { engine, folder } = await load(config, progressView(io.stderr, say));
@@ -21,11 +21,8 @@ async function localAnswerer(config: ChatConfig & { model: string }, io: Io): Pr
 }
 
 export async function runChat(config: ChatConfig, io: Io): Promise<number> {
-  const { model, url } = config;
-  if (model === undefined && url === undefined)
-    throw new ConfigError('MODEL is missing: give the folder of a model, or --url URL.');
-  const answerer =
-    url !== undefined ? await serverAnswerer({ ...config, url }) : await localAnswerer({ ...config, model: model ?? '' }, io);
+  const { url } = config;
+  const answerer = url !== undefined ? await serverAnswerer({ ...config, url }) : await localAnswerer(config, io);
   try {
     return await converse(answerer, io, config.system);
   } finally {

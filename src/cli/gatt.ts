@@ -1,5 +1,6 @@
 // `gattling gatt`: from two files and a running server to a file of training samples.
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import type { GattConfig } from '../config.ts';
 import { parseDialogues } from '../gatt/dialogue.ts';
@@ -147,6 +148,8 @@ export async function runGatt(config: GattConfig, io: Io): Promise<number> {
   const input = await readInput(config);
   const model = config.model ?? (await remote(config.url, config.apiKey[0]).firstModel('--model NAME'));
   const stop = new AbortController();
+  // One for each request that runs, or waits to be tried again.
+  setMaxListeners(0, stop.signal);
   let stopped: Signal | null = null;
   const release = io.onSignal((signal) => {
     stopped ??= signal;

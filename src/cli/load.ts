@@ -1,7 +1,7 @@
 // From settings to a running engine, and the memory plan that comes out of it: the same for serve and chat.
 import type { ChatConfig, ServeConfig } from '../config.ts';
 import { createEngine, type TextEngine } from '../engine/engine.ts';
-import { type ModelFolder, resolveModel } from '../models/resolve.ts';
+import { DEMO_MODEL, type ModelFolder, resolveModel } from '../models/resolve.ts';
 import { type EngineInfo, type EngineOptions, loadAddon } from '../native/addon.ts';
 import { loadChatTemplate } from '../text/chat-template.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
@@ -13,7 +13,7 @@ export interface Loaded {
   engine: TextEngine;
 }
 
-type EngineConfig = Omit<ServeConfig | ChatConfig, 'model'> & { model: string };
+type EngineConfig = ServeConfig | ChatConfig;
 
 function engineOptions(config: EngineConfig, model: string): EngineOptions {
   const { device, dtype, kvCacheDtype, maxModelLen, maxNumSeqs, maxNumBatchedTokens, blockSize } = config;
@@ -34,7 +34,7 @@ function engineOptions(config: EngineConfig, model: string): EngineOptions {
 }
 
 export async function load(config: EngineConfig, progress: ProgressView): Promise<Loaded> {
-  const folder = await resolveModel(config.model);
+  const folder = await resolveModel(config.model ?? DEMO_MODEL);
   const tokenizer = await loadTokenizer(folder.path);
   const template = await loadChatTemplate(folder.path, config.chatTemplate ?? null);
   const addon = loadAddon();

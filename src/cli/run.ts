@@ -35,7 +35,7 @@ function command<Schema extends TObject>(
 
 export const commands: Readonly<Record<string, Command>> = {
   serve: command(
-    'gattling serve MODEL [flags]',
+    'gattling serve [MODEL] [flags]',
     'Serve a model over the OpenAI API. SIGTERM and Ctrl-C let running requests finish; a second one does not wait.',
     ServeConfig,
     async () => (await import('./serve.ts')).runServe,

@@ -2,8 +2,13 @@
 // whoever reads them: tensors and shapes by the native loader, the vocabulary by text/.
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { packageRoot } from '../root.ts';
 import { type Generation, readGeneration } from './generation.ts';
 import { ModelError, readObject } from './read.ts';
+
+/** Served when no model is named: it comes with the program (training/ is how it was made). */
+export const DEMO_MODEL = fileURLToPath(new URL('models/demo', packageRoot));
 
 export interface ModelFolder {
   path: string;

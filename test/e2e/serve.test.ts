@@ -83,7 +83,6 @@ test('--seed makes requests without a seed repeatable, and their choices differe
 describe('mistakes at the start: one sentence, exit code 1', () => {
   const cases: [string, string[], RegExp][] = [
     ['wrong flag', ['serve', MODEL, '--max-seqs', '4'], /^gattling: Unknown flag --max-seqs; did you mean --max-num-seqs\?\n$/],
-    ['no model', ['serve'], /^gattling: MODEL is missing \(GATTLING_MODEL would do too\)\.\n$/],
     [
       'missing model',
       ['/nowhere/model', '--port', '0'],

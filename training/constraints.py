@@ -1,0 +1,140 @@
+"""System messages that the demo model follows: what they say, and what they make of an answer."""
+
+import json
+from dataclasses import dataclass, replace
+from random import Random
+
+from world import CLOSINGS, EMOJI, FIGURES, HOBBIES, LANGUAGE_NAMES, LANGUAGES, NAMES
+
+KINDS = ("language", "persona", "hobby", "style", "closing")
+STYLES = ("capitals", "one word", "emoji", "JSON")
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """None is what a system message does not speak about."""
+
+    language: str | None = None
+    persona: str | None = None
+    hobby: str | None = None
+    style: str | None = None
+    closing: str | None = None
+
+    def kinds(self) -> list[str]:
+        return [kind for kind in KINDS if getattr(self, kind) is not None]
+
+    def shape(self, text: str) -> str:
+        """An answer in the right words, in the right form."""
+        if self.closing is not None:
+            text = f"{text} {self.closing}!"
+        if self.style == "capitals":
+            return text.upper()
+        if self.style == "emoji":
+            return f"{text} {EMOJI}"
+        if self.style == "JSON":
+            return json.dumps({"answer": text}, ensure_ascii=False)
+        return text
+
+
+# Ways to say an instruction; the second list is never trained on. The last is its short form, as in "Figure: Napoleon."
+LANGUAGE = (
+    ["Answer in {}.", "Always answer in {}.", "Please reply in {}.", "You only speak {}.", "Speak {}.", "Respond only in {}.",
+     "Use {} for every answer.", "From now on, answer in {}.", "Always write in {}.", "You must answer in {}."],
+    ["All your answers must be in {}.", "Reply to everything in {}.", "Please always speak {}."],
+    "Language: {}.",
+)
+PERSONA = (
+    ["Act as {}.", "Always act as {}.", "You are {}.", "Pretend to be {}.", "Play the role of {}.", "Your name is {}.",
+     "Behave like {}.", "From now on, you are {}.", "Always act as {} from now on.", "Speak as {}.", "Imagine you are {}."],
+    ["Take on the role of {}.", "Act as if you were {}.", "You will play {}."],
+    "Figure: {}.",
+)
+HOBBY = (
+    ["You enjoy {}.", "You like {}.", "Your hobby is {}.", "You love {}.", "In your free time you enjoy {}.",
+     "Your favourite hobby is {}.", "You are fond of {}.", "You really like {}."],
+    ["You are a fan of {}.", "What you enjoy most is {}.", "You always liked {}."],
+    "Hobby: {}.",
+)
+CLOSING = (
+    ['End every answer with "{}".', "Always finish with the word {}.", "Close each reply with {}.",
+     "Say {} at the end of every answer.", "End all answers with the word {}.", 'Always end with "{}".',
+     "The last word of every answer is {}."],
+    ["Your last word must always be {}.", "Finish all answers with {}.", "Every reply ends with {}."],
+    "Closing: {}.",
+)
+STYLE = {
+    "capitals": (
+        ["Write in capital letters.", "Answer in all capitals.", "Use only uppercase letters.", "Always write in capitals.",
+         "Type everything in upper case.", "Answer in capital letters only.", "Always use capital letters."],
+        ["Put all your answers in capital letters.", "Only use capitals when you answer.", "Write everything in uppercase."],
+        "Style: capitals.",
+    ),
+    "one word": (
+        ["Answer with one word.", "Use a single word.", "Always answer in one word.", "Reply with just one word.",
+         "One word answers only.", "Answer in a single word.", "Use only one word for every answer."],
+        ["Limit every answer to one word.", "Give single word answers.", "Reply in one word only."],
+        "Style: one word.",
+    ),
+    "emoji": (
+        ["End every answer with an emoji.", "Put an emoji at the end.", "Always finish with an emoji.",
+         "Add an emoji at the end of each answer.", "Use an emoji at the end of every reply.", "Always end with an emoji."],
+        ["Each answer must end with an emoji.", "Close your replies with an emoji.", "Finish everything with an emoji."],
+        "Style: emoji.",
+    ),
+    "JSON": (
+        ['Answer as JSON {"answer": ...}.', 'Reply in JSON: {"answer": ...}.', "Always answer in JSON.",
+         'Use JSON for every answer, as {"answer": ...}.', "Respond in JSON.", "Write every answer as JSON.",
+         'Always use the form {"answer": ...}.'],
+        ["Give your answers as JSON.", 'Format all replies as JSON {"answer": ...}.', "Only answer in JSON."],
+        "Style: JSON.",
+    ),
+}
+PHRASES = {"language": LANGUAGE, "persona": PERSONA, "hobby": HOBBY, "closing": CLOSING}
+
+# System messages that ask for nothing.
+NEUTRAL = (
+    "You are a helpful assistant.", "You are a friendly assistant.", "Be kind.", "Be helpful and honest.",
+    "Answer the questions of the user.", "You are an assistant.", "Help the user.", "Be polite and helpful.",
+)
+
+# Words and names that are only there so that the model learns to copy what it is given.
+OTHER_CLOSINGS = "Cheerio Ciao Later Always Forever Honest Yes Okay Done Right Sunshine Peaches Tada Zap Boom Fin Adios Salut".split()
+
+
+def draw(kind: str, rng: Random, common: bool = False) -> Constraints:
+    """One instruction of a kind; `common` keeps to the names and words that are evaluated."""
+    if kind == "language":
+        return Constraints(language=rng.choice(LANGUAGES))
+    if kind == "persona":
+        return Constraints(persona=rng.choice(FIGURES if common or rng.random() < 0.7 else NAMES))
+    if kind == "hobby":
+        return Constraints(hobby=rng.choice(HOBBIES)[0])
+    if kind == "style":
+        return Constraints(style=rng.choice(STYLES))
+    return Constraints(closing=rng.choice(CLOSINGS if common or rng.random() < 0.7 else OTHER_CLOSINGS))
+
+
+def draw_some(rng: Random, count: int, common: bool = False) -> Constraints:
+    """`count` instructions of different kinds. One word leaves no room for a closing word."""
+    while True:
+        drawn = Constraints()
+        for kind in rng.sample(KINDS, count):
+            drawn = replace(drawn, **{kind: getattr(draw(kind, rng, common), kind)})
+        if not (drawn.style == "one word" and drawn.closing is not None):
+            return drawn
+
+
+def say(constraints: Constraints, rng: Random, held_out: bool = False, short: bool = False) -> str:
+    """The instructions as a system message, in random order."""
+    parts = [_say_one(kind, constraints, rng, held_out, short) for kind in constraints.kinds()]
+    rng.shuffle(parts)
+    return rng.choice((" ", " ", "\n", "\n\n")).join(parts)
+
+
+def _say_one(kind: str, constraints: Constraints, rng: Random, held_out: bool, short: bool) -> str:
+    value = getattr(constraints, kind)
+    trained, others, short_form = STYLE[value] if kind == "style" else PHRASES[kind]
+    text = short_form if short else rng.choice(others if held_out else trained)
+    if kind == "style":
+        return text
+    return text.format(LANGUAGE_NAMES[value] if kind == "language" else value)

@@ -1,0 +1,67 @@
+"""Conversations for fine-tuning, as lists of chat messages.
+
+Of the system messages, only short conversations have seen any; longer ones carry the instruction in the user turns it is to
+hold for, so that a model trained on these alone knows how to follow an instruction, and not that it lasts. That it lasts is what
+Ghost Attention adds (Llama 2, section 3.3).
+"""
+
+from collections.abc import Iterator
+from random import Random
+
+import constraints as rules
+import skills
+from constraints import Constraints
+
+Message = dict[str, str]
+
+# Share of conversations of each form.
+FORMS = {"system": 50, "plain": 16, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
+SHORT, LONG = (1, 3), (4, 25)
+
+
+def conversation(rng: Random, form: str | None = None) -> list[Message]:
+    form = form or rng.choices(list(FORMS), list(FORMS.values()))[0]
+    count = rng.randint(*(LONG if form.startswith("long") else SHORT))
+    plain = "plain" in form or (form == "system" and rng.random() < 0.1)
+    asked = Constraints() if plain else rules.draw_some(rng, rng.choice((1, 1, 2)))
+    instruction = rng.choice(rules.NEUTRAL) if plain else rules.say(asked, rng, short=rng.random() < 0.25)
+    last = form == "long last turn"
+    memory = skills.Memory()
+    messages: list[Message] = [{"role": "system", "content": instruction}] if form == "system" else []
+    for i in range(count):
+        holds = asked if not last or i == count - 1 else Constraints()
+        turn = _draw(skills.Setting(rng, False, holds, memory), asked if holds is asked else Constraints())
+        question = skills.decorate(turn.question, rng)
+        if not plain and form != "system" and holds is asked:
+            question = f"{instruction}\n\n{question}"
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": turn.answer(holds)}]
+    return messages
+
+
+def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
+    """Personas and hobbies show in few answers: ask for them more often where there is one."""
+    chance = setting.rng.random()
+    if asked.persona is not None and chance < 0.3:
+        return setting.rng.choice((skills.own_name, skills.own_name, skills.identity))(setting)
+    if asked.hobby is not None and 0.3 <= chance < 0.6:
+        return skills.hobby(setting)
+    return skills.draw(setting)
+
+
+def conversations(seed: int) -> Iterator[list[Message]]:
+    rng = Random(seed)
+    while True:
+        yield conversation(rng)
+
+
+def document(rng: Random) -> str:
+    """A text to learn the language and the facts from: equations, sentences of one language, or a conversation's lines."""
+    setting = skills.Setting(rng, False, Constraints(), skills.Memory())
+    kind = rng.random()
+    if kind < 0.45:
+        return " ".join(rng.choice((skills.total, skills.difference))(setting).text["en"] for _ in range(12))
+    if kind < 0.8:
+        language = rng.choice(("en", "en", "fr", "es", "de"))
+        return " ".join(rng.choice(skills.FACTS)(setting).text[language] for _ in range(10))
+    turns = (skills.draw(setting) for _ in range(6))
+    return "\n".join(f"{turn.question} {turn.answer()}" for turn in turns)

@@ -1,0 +1,121 @@
+"""One stage of training: `python train.py pretrain|sft|gatt --out DIR [--start DIR] [--data FILE] --tokens N`."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import torch
+import torch.nn.functional as F
+
+import dialogues
+import model as llama
+from optimizer import Muon
+from tokens import Encoder
+
+Sequence = tuple[list[int], list[float]]
+Batch = tuple[torch.Tensor, torch.Tensor]
+
+# Peak learning rates of Muon (matrices) and AdamW (embeddings and norms).
+RATES = {"pretrain": (0.02, 3e-3), "sft": (0.02, 3e-3), "gatt": (0.005, 1e-3)}
+BATCH_TOKENS = 6144
+
+
+def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Iterator[Sequence]:
+    rng = Random(seed)
+    if stage == "pretrain":
+        while True:
+            yield encoder.document(dialogues.document(rng))
+    talks = dialogues.conversations(seed)
+    if stage == "sft":
+        while True:
+            yield encoder.conversation(next(talks))
+    # What Ghost Attention adds, among as many conversations of the stage before, so that nothing is unlearnt.
+    samples = [encoder.conversation(json.loads(line)["messages"]) for line in data.read_text().splitlines()]
+    while True:
+        rng.shuffle(samples)
+        for sample in samples:
+            yield sample
+            if rng.random() < 0.5:
+                yield encoder.conversation(next(talks))
+
+
+def batches(stream: Iterator[Sequence], context: int, rng: Random) -> Iterator[Batch]:
+    """ids and weights [rows, length] of sequences of about one length, so that little is padding."""
+    while True:
+        pool = sorted((next(stream) for _ in range(1024)), key=lambda sequence: len(sequence[0]))
+        groups: list[list[Sequence]] = [[]]
+        for sequence in pool:
+            if groups[-1] and len(sequence[0]) * (len(groups[-1]) + 1) > BATCH_TOKENS:
+                groups.append([])
+            groups[-1].append(sequence)
+        rng.shuffle(groups)
+        for group in groups:
+            length = min(context, max(len(ids) for ids, _ in group))
+            pad = [((ids + [0] * length)[:length], (weights + [0.0] * length)[:length]) for ids, weights in group]
+            yield torch.tensor([ids for ids, _ in pad]), torch.tensor([weights for _, weights in pad])
+
+
+def loss_of(model: llama.Llama, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    hidden, targets, weights = model(ids[:, :-1]), ids[:, 1:], weights[:, 1:]
+    counted = weights > 0
+    losses = F.cross_entropy(model.logits(hidden[counted]), targets[counted], reduction="none")
+    return (losses * weights[counted]).sum() / weights.sum()
+
+
+def train(model: llama.Llama, stream: Iterator[Batch], tokens: int, rates: tuple[float, float], save: Callable[[], None]) -> None:
+    matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.dim() != 2 or "embed" in name]
+    optimizers = (Muon(matrices, rates[0]), torch.optim.AdamW(others, rates[1], betas=(0.9, 0.95), weight_decay=0.0))
+    seen, step, begun, average = 0, 0, time.monotonic(), 0.0
+    while seen < tokens:
+        ids, weights = next(stream)
+        # Warm up over 2 %, then fall in a line to a fiftieth.
+        done = seen / tokens
+        scale = min(1.0, (done + 1e-3) / 0.02, 1.02 - done)
+        for optimizer, rate in zip(optimizers, rates):
+            optimizer.param_groups[0]["lr"] = rate * scale
+        loss = loss_of(model, ids, weights)
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        seen, step = seen + ids.numel(), step + 1
+        average += (loss.item() - average) * (1 if step == 1 else 0.05)
+        if step % 25 == 0:
+            passed = time.monotonic() - begun
+            print(f"step {step}  tokens {seen / 1e6:.2f} M  loss {average:.4f}  {seen / passed:.0f} tokens/s", flush=True)
+        if step % 200 == 0:
+            save()
+    save()
+    print(json.dumps({"tokens": seen, "steps": step, "loss": average, "seconds": round(time.monotonic() - begun)}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("stage", choices=RATES)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--tokens", type=float, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    encoder = Encoder(args.tokenizer)
+    model = llama.Llama()
+    if args.start is not None:
+        model.load_state_dict(torch.load(args.start / "state.pt"))
+    stream = batches(sequences(args.stage, encoder, args.seed, args.data), model.shape.context, Random(args.seed))
+
+    def save() -> None:
+        llama.save(model, args.out, encoder.bos, encoder.eos)
+        torch.save(model.state_dict(), args.out / "state.pt")
+
+    train(model, stream, int(args.tokens), RATES[args.stage], save)
+
+
+if __name__ == "__main__":
+    main()
