@@ -12,13 +12,7 @@ const count = (
   options: { default?: number; minimum?: number; maximum?: number; multipleOf?: number } = {},
 ) => Type.Integer({ default: 0, minimum: 0, maximum: 2 ** 31 - 1, placeholder: 'N', description, ...options });
 
-const model = Type.Optional(
-  Type.String({
-    positional: true,
-    placeholder: 'MODEL',
-    description: 'Folder of a Hugging Face model: config.json, safetensors and a tokenizer; the small demo model unless given.',
-  }),
-);
+const model = (description: string) => Type.Optional(Type.String({ positional: true, placeholder: 'MODEL', description }));
 
 /** How a model is loaded: the same for every command that runs one. */
 const engine = {
@@ -70,7 +64,7 @@ const file = Type.Optional(
 );
 
 export const ServeConfig = Type.Object({
-  model,
+  model: model('Folder of a Hugging Face model: config.json, safetensors and a tokenizer; the small demo model unless given.'),
   host: Type.String({
     default: '127.0.0.1',
     placeholder: 'ADDRESS',
@@ -117,11 +111,9 @@ export const ServeConfig = Type.Object({
 export type ServeConfig = Static<typeof ServeConfig>;
 
 export const ChatConfig = Type.Object({
-  model: {
-    ...model,
-    description:
-      'Folder of the model to load, the small demo model unless given; with --url, the name by which the server knows it.',
-  } as typeof model,
+  model: model(
+    'Folder of the model to load, the small demo model unless given; with --url, the name by which the server knows it.',
+  ),
   url: Type.Optional(
     Type.String({
       placeholder: 'URL',

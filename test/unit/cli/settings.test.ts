@@ -30,6 +30,9 @@ test('defaults', () => {
     kvCacheMemory: 0,
     threads: 0,
     enablePrefixCaching: true,
+    systemMode: 'first',
+    strictMessages: false,
+    templateTags: 'refuse',
     apiKey: [],
     rateLimit: 0,
     logLevel: 'info',
@@ -41,7 +44,7 @@ test('every flag of serve', () => {
   const flags =
     'M --host ::1 --port 0 --device cpu --dtype float32 --kv-cache-dtype bfloat16 --served-model-name a --served-model-name=b ' +
     '--max-model-len 100 --max-num-seqs 4 --max-num-batched-tokens 64 --block-size 32 --kv-cache-memory 2GiB --threads 2 ' +
-    '--chat-template llama-2 --no-enable-prefix-caching --api-key k1 --api-key k2 --rate-limit 60 --seed 7 --log-level silent';
+    '--chat-template llama-2 --no-enable-prefix-caching --api-key k1 --api-key k2 --system-mode every_turn --strict-messages --template-tags allow --rate-limit 60 --seed 7 --log-level silent';
   expect(read(flags)).toEqual({
     model: 'M',
     host: '::1',
@@ -58,6 +61,9 @@ test('every flag of serve', () => {
     threads: 2,
     chatTemplate: 'llama-2',
     enablePrefixCaching: false,
+    systemMode: 'every_turn',
+    strictMessages: true,
+    templateTags: 'allow',
     apiKey: ['k1', 'k2'],
     rateLimit: 60,
     seed: 7,
@@ -144,7 +150,6 @@ describe('mistakes name the right form', () => {
     ['M --dtype fp16', '--dtype must be one of auto, float32, bfloat16, float16, not "fp16".'],
     ['M --host=', '--host must be a text that is not empty, not "".'],
     ['M N', '"N" is one argument too many: one MODEL is enough.'],
-    ['', 'MODEL is missing (GATTLING_MODEL would do too).'],
   ])('%s', (line, message) => expect(() => read(line)).toThrow(new ConfigError(message)));
 
   test('environment', () => {
