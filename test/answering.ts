@@ -19,8 +19,8 @@ export interface Reply {
   headers?: Record<string, string>;
   content?: string;
   finish?: string;
-  /** Before the answer. */
-  ms?: number;
+  /** What the answer waits for. */
+  until?: Promise<unknown>;
   /** The connection breaks in the middle of the answer. */
   breaks?: boolean;
 }
@@ -75,7 +75,7 @@ export async function answering(decide: (asked: Asked, number: number) => Reply 
     seen.mostAtOnce = Math.max(seen.mostAtOnce, open);
     const asked = await read(request);
     const reply = decide(asked, seen.asked.push(asked) - 1);
-    await new Promise((next) => setTimeout(next, reply.ms ?? 0));
+    await reply.until;
     open--;
     return answer(response, asked, reply);
   });

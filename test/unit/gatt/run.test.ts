@@ -46,11 +46,24 @@ function workplace(dialogues = DIALOGUES, instructions = INSTRUCTIONS) {
   };
 }
 
+function signalled() {
+  let give = () => {};
+  const given = new Promise<void>((resolve) => {
+    give = resolve;
+  });
+  return { give, given };
+}
+
 test('the file: in the order of the dialogues, whatever the concurrency', async () => {
   const all: string[] = [];
   for (const concurrency of [1, 8]) {
-    // Later requests are the faster ones.
-    const server = await answering((_asked, n) => ({ ms: 20 - Math.min(n, 20) }));
+    // As many as may be are open at once, and the first of them is answered late.
+    const [full, late] = [signalled(), signalled()];
+    const server = await answering((_asked, n) => {
+      if (n === concurrency - 1) full.give();
+      if (n === 20 || concurrency === 1) late.give();
+      return { until: n === 0 ? late.given : n < concurrency ? full.given : Promise.resolve() };
+    });
     const place = workplace();
     const done = await place.gatt(server.url, '--concurrency', `${concurrency}`, '--combine', '0.5', '--ends', 'all');
     expect(done).toMatchObject({ code: 0, stdout: `${place.out} has 30 samples\n` });
@@ -104,11 +117,11 @@ describe('going on', () => {
   }
 
   test('wherever the file was cut, the finished one is the same', async () => {
-    const text = await whole();
     const server = await answering();
+    const place = workplace();
+    await place.gatt(server.url, ...flags);
+    const text = place.text();
     for (const bytes of [0, 1, 200, Math.floor(text.length / 2), text.indexOf('\n') + 1, text.length - 1]) {
-      const place = workplace();
-      await place.gatt(server.url, ...flags);
       truncateSync(place.out, bytes);
       const { code, stderr } = await place.gatt(server.url, ...flags);
       expect([code, place.text() === text]).toEqual([0, true]);
