@@ -7,7 +7,7 @@ import { EventTemplate, header } from './events.ts';
 import { chatLogprobs, type Vocabulary } from './logprobs.ts';
 import type { SamplingDefaults } from './sampling.ts';
 import { completionTokens, type ModelLimits, type Sampling, seedOf, toSampling } from './sampling.ts';
-import type { ChatBody } from './schema.ts';
+import type { ChatBody, ConversationBody } from './schema.ts';
 import {
   type Choice,
   type Envelope,
@@ -35,12 +35,20 @@ export function chatSampling(body: ChatBody, defaults: SamplingDefaults, limits:
   return toSampling(body, defaults, limits);
 }
 
-const askedTokens = (body: ChatBody): number | null => body.max_completion_tokens ?? body.max_tokens ?? null;
+/** What of a body decides its prompt. */
+export type PromptBody = Pick<ChatBody, keyof ConversationBody | 'truncation' | 'max_tokens' | 'max_completion_tokens'>;
+
+const askedTokens = (body: PromptBody): number | null => body.max_completion_tokens ?? body.max_tokens ?? null;
 
 /** With truncation, tokens that are kept free for an answer of no given length: a quarter of the context, and no more than this. */
 const roomForAnswer = 256;
 
-export function chatPrompt(body: ChatBody, policy: ChatPolicy, { minTokens }: Sampling, engine: Engine): Promise<ChatPrompt> {
+export function chatPrompt(
+  body: PromptBody,
+  policy: ChatPolicy,
+  { minTokens }: Pick<Sampling, 'minTokens'>,
+  engine: Engine,
+): Promise<ChatPrompt> {
   if (body.truncation !== 'drop_oldest') return encodeMessages(body, policy, engine);
   const { maxModelLen } = engine.info;
   const room = askedTokens(body) ?? Math.max(minTokens, Math.min(roomForAnswer, Math.floor(maxModelLen / 4)));

@@ -72,6 +72,17 @@ export const ChatBody = Type.Object({
 });
 export type ChatBody = Static<typeof ChatBody>;
 
+/** What of a chat's body decides its prompt. */
+export const RenderBody = Type.Object({
+  ...conversation,
+  model: nullable(Type.String()),
+  truncation: ChatBody.properties.truncation,
+  max_tokens: ChatBody.properties.max_tokens,
+  max_completion_tokens: ChatBody.properties.max_completion_tokens,
+  min_tokens: ChatBody.properties.min_tokens,
+});
+export type RenderBody = Static<typeof RenderBody>;
+
 /** Checked by toPrompts: a union of arrays of a million numbers would take minutes to explain. */
 export type Prompts = string | string[] | number[] | number[][] | null;
 const Prompts = Type.Unsafe<Prompts>({});

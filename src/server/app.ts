@@ -17,6 +17,7 @@ import { chatRoute } from './routes/chat.ts';
 import { completionRoute } from './routes/completions.ts';
 import { admission } from './routes/generate.ts';
 import { modelRoutes } from './routes/models.ts';
+import { renderRoute } from './routes/render.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tokenizeRoutes } from './routes/tokenize.ts';
 import { Pinger } from './sse.ts';
@@ -53,6 +54,7 @@ export function buildApp({ engine, options, logger }: AppDeps): App {
     modelRoutes(scope, options, engine.info);
     chatRoute(scope, deps);
     completionRoute(scope, deps);
+    renderRoute(scope, deps);
     tokenizeRoutes(scope, deps);
   });
   // Before connections are cut (forceCloseConnections), running requests may end.

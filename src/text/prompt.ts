@@ -11,6 +11,7 @@ import {
   type Dropped,
   type Message,
   type Tokenizer,
+  type Turn,
 } from './types.ts';
 
 /** What cannot fit is refused before it is rendered. */
@@ -46,12 +47,19 @@ export async function encodeChat(
   async function encode(count: number, most: number): Promise<Encoded | null> {
     const arrangement = arrange(conversation, template.traits, new Set(old.slice(0, count).flat()));
     if (leastTokens(arrangement, bounds.maxTokenBytes) > most) return null;
-    const segments = renderSegments(template, complete(arrangement), conversation, tokenizer.specialStrings);
-    return { ...(await tokenizer.encodeSegments(segments)), text: segments.map(({ text }) => text).join('') };
+    const turns = complete(arrangement);
+    const segments = renderSegments(template, turns, conversation, tokenizer.specialStrings);
+    const text = segments.map(({ text }) => text).join('');
+    return { ...(await tokenizer.encodeSegments(segments)), text, turns: turns.map(sourceOf) };
   }
 }
 
 type Encoded = Omit<ChatPrompt, 'dropped'>;
+
+const sourceOf = ({ role, pieces }: Turn) => ({
+  role,
+  messages: pieces.flatMap(({ message }) => (message < 0 ? [] : [message])),
+});
 
 function check(conversation: Conversation, { traits }: ChatTemplate, { specialStrings }: Tokenizer): void {
   checkContinued(conversation);

@@ -90,6 +90,8 @@ export interface Dropped {
 export interface ChatPrompt extends Prompt {
   /** The rendered template: what the ids are of. */
   text: string;
+  /** What the template was given, and the messages whose text each has: merged, moved or copied as the template needs it. */
+  turns: { role: Role; messages: number[] }[];
   dropped: Dropped;
 }
 

@@ -50,7 +50,9 @@ export class FakeEngine implements Engine {
       throw new TextError('The template refuses this conversation.');
     const lines = conversation.messages.map(({ role, content }) => `${role}: ${content}\n`);
     const text = lines.join('');
-    return { ids: Uint32Array.from([bos, ...encoder.encode(text)]), spans: [], text, dropped: { messages: 0, tokens: 0 } };
+    const turns = conversation.messages.map(({ role }, m) => ({ role, messages: [m] }));
+    const ids = Uint32Array.from([bos, ...encoder.encode(text)]);
+    return { ids, spans: [], text, turns, dropped: { messages: 0, tokens: 0 } };
   }
 
   async prepareText(text: string, addSpecial = true): Promise<Prompt> {
