@@ -49,7 +49,8 @@ function attribute(segments: Segment[], message: number, mend: (text: string) =>
 
 /**
  * A message to be continued ends the prompt, as in apply_chat_template of transformers: an end mark and a space are added to its
- * text, and the prompt is cut there. Where the template trims, the space is gone, and so must be what was before the mark.
+ * text, and the prompt is cut there. Where the template trims, the space is gone, and so must be the text's own before the mark.
+ * (transformers takes the template's whitespace too when the text is blank, which leaves a header that no model has seen.)
  */
 function renderTo(template: ChatTemplate, messages: Message[], ending: Ending, end: string): string {
   const { addGenerationPrompt, continueFinalMessage } = ending;
@@ -59,7 +60,8 @@ function renderTo(template: ChatTemplate, messages: Message[], ending: Ending, e
   const prompt = template.render({ messages: [...messages.slice(0, -1), marked], addGenerationPrompt });
   const at = prompt.lastIndexOf(end);
   if (at < 0) throw new TextError('The chat template leaves out the last message, so that it cannot be continued.');
-  return prompt[at + 1] === ' ' ? prompt.slice(0, at) : prompt.slice(0, at).trimEnd();
+  const cut = prompt.slice(0, at);
+  return prompt[at + 1] === ' ' || last.content.trim() === '' ? cut : cut.trimEnd();
 }
 
 /** null when the template does not take the marks. */
