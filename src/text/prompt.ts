@@ -41,7 +41,7 @@ export async function encodeChat(
   });
   const prompt = fitting ?? (await encode(n, bounds.maxModelLen));
   if (prompt === null) throw tooLong(n, bounds);
-  return { ...prompt, dropped: await measure(tokenizer, messages, old.slice(0, n).flat()) };
+  return Object.assign(prompt, { dropped: await measure(tokenizer, messages, old.slice(0, n).flat()) });
 
   /** Without the `count` oldest turns; null: it cannot have as few tokens as `most`. */
   async function encode(count: number, most: number): Promise<Encoded | null> {
@@ -50,7 +50,8 @@ export async function encodeChat(
     const turns = complete(arrangement);
     const segments = renderSegments(template, turns, conversation, tokenizer.specialStrings);
     const text = segments.map(({ text }) => text).join('');
-    return { ...(await tokenizer.encodeSegments(segments)), text, turns: turns.map(sourceOf) };
+    // Assigned, not spread: that would find the spans.
+    return Object.assign(await tokenizer.encodeSegments(segments), { text, turns: turns.map(sourceOf) });
   }
 }
 
@@ -75,8 +76,9 @@ function tooLong(turnsDropped: number, { maxModelLen }: Bounds): ConversationErr
   return new ConversationError('context_length_exceeded', null, `${limit}, but the prompt has more${without}; shorten it.`);
 }
 
+/** The texts are encoded as the lines of one: thousands of calls would take seconds. */
 async function measure(tokenizer: Tokenizer, messages: readonly Message[], dropped: readonly number[]): Promise<Dropped> {
-  let tokens = 0;
-  for (const i of dropped) tokens += (await tokenizer.encode(messages[i]?.content ?? '', false)).length;
-  return { messages: dropped.length, tokens };
+  if (dropped.length === 0) return { messages: 0, tokens: 0 };
+  const lines = dropped.map((i) => messages[i]?.content).join('\n');
+  return { messages: dropped.length, tokens: (await tokenizer.encode(lines, false)).length };
 }

@@ -1,12 +1,12 @@
 // Text to ids, by Hugging Face's tokenizers, with one rule of our own: a string is a control token only where the caller says so.
 import { join } from 'node:path';
-import { Tokenizer as Rust } from 'tokenizers';
+import { type JsEncoding, Tokenizer as Rust } from 'tokenizers';
 import { secretMark } from './private-use.ts';
 import { anyOf, type Extent, spansOf, splitMarkup } from './segments.ts';
 import { parseSentencePiece } from './sentencepiece.ts';
 import { readIfThere, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.ts';
 import { addedToken, checkId, fromSentencePiece, parseTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
-import { type Prompt, type Segment, TextError, type Tokenizer } from './types.ts';
+import { type Prompt, type Segment, type Span, TextError, type Tokenizer } from './types.ts';
 import { Vocabulary } from './vocabulary.ts';
 
 /** Where a text gets SentencePiece's dummy prefix: at its start, also after every control token, or as tokenizer.json says. */
@@ -177,9 +177,7 @@ class LlamaTokenizer implements Tokenizer {
   async encodeSegments(segments: readonly Segment[]): Promise<Prompt> {
     const { text, extents } = this.#join(segments.filter((segment) => segment.text !== ''));
     const encoding = await this.#rust.encode(text, null, { addSpecialTokens: false });
-    const charsOf = (token: number) => encoding.tokenToChars(token) ?? [0, 0];
-    const spans = spansOf({ numTokens: encoding.getLength(), charsOf }, extents, text);
-    return { ids: Uint32Array.from(encoding.getIds()), spans };
+    return new TracedPrompt(encoding, extents, text);
   }
 
   /** The text that #rust reads, and where each segment ends in it. */
@@ -203,6 +201,31 @@ class LlamaTokenizer implements Tokenizer {
     if (secret === undefined) throw new TextError(`"${spelling}" is not a control token of this model.`);
     return secret;
   }
+}
+
+/** Copying every token's place holds the event loop (a second for 300,000 tokens), and few prompts are asked for their spans. */
+class TracedPrompt implements Prompt {
+  readonly ids: Uint32Array;
+  #find: (() => Span[]) | null;
+  #spans: Span[] = [];
+
+  constructor(encoding: JsEncoding, extents: readonly Extent[], text: string) {
+    this.ids = Uint32Array.from(encoding.getIds());
+    this.#find = () => spansOf({ numTokens: encoding.getLength(), charsOf: placesOf(encoding, extents.length) }, extents, text);
+  }
+
+  get spans(): Span[] {
+    if (this.#find !== null) this.#spans = this.#find();
+    this.#find = null;
+    return this.#spans;
+  }
+}
+
+/** Each border is a search of some twenty steps: with many borders all places at once are cheaper. */
+function placesOf(encoding: JsEncoding, numExtents: number): (token: number) => readonly [number, number] {
+  if (numExtents * 20 < encoding.getLength()) return (token) => encoding.tokenToChars(token) ?? [0, 0];
+  const offsets = encoding.getOffsets() as [number, number][];
+  return (token) => offsets[token] ?? [0, 0];
 }
 
 function rustTokenizer(json: TokenizerJson, path: string): Rust {

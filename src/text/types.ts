@@ -76,14 +76,15 @@ export interface Span {
 }
 
 export interface Prompt {
-  ids: Uint32Array;
-  spans: Span[];
+  readonly ids: Uint32Array;
+  /** In order, without gaps. May be found only when asked for. */
+  readonly spans: Span[];
 }
 
 /** What truncation took out. */
 export interface Dropped {
   messages: number;
-  /** Of those messages' texts, markup not counted. */
+  /** Of those messages' texts as lines of one; no template's markup. */
   tokens: number;
 }
 
