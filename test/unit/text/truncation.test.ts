@@ -35,7 +35,7 @@ test.each([
 });
 
 test('the fewest turns are found in few calls', async () => {
-  for (let most = 0; most < 40; most++) {
+  for (let most = 0; most < 24; most++) {
     for (let least = 0; least <= most + 1; least++) {
       const fits = vi.fn(async (n: number) => n >= least);
       expect(await fewest(most, fits)).toBe(Math.min(least, most));
@@ -82,9 +82,8 @@ describe.each(['llama-2', 'mistral'])('%s', (name) => {
     const { ids } = await encodeChat(tokenizer, template, without(conversation('', { messages }), 2));
     const prompt = await encodeChat(tokenizer, template, { messages, addGenerationPrompt: true, maxPromptTokens: ids.length });
     expect(prompt.spans.map(({ message }) => message).filter((message) => message >= 0)).toEqual([0, 5]);
-    const gone = messages.slice(1, 5);
-    const tokens = await Promise.all(gone.map(async ({ content }) => (await tokenizer.encode(content, false)).length));
-    expect(prompt.dropped).toEqual({ messages: 4, tokens: tokens.reduce((sum, count) => sum + count) });
+    const lines = messages.slice(1, 5).map(({ content }) => content);
+    expect(prompt.dropped).toEqual({ messages: 4, tokens: (await tokenizer.encode(lines.join('\n'), false)).length });
   });
 });
 
