@@ -1,17 +1,12 @@
 // `gattling gatt`: from two files and a running server to a file of training samples.
-import { createHash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import type { GattConfig } from '../config.ts';
-import { parseDialogues } from '../gatt/dialogue.ts';
-import { drawer } from '../gatt/draw.ts';
 import { inOrder } from '../gatt/in-order.ts';
-import { checkKinds, parseInstructions } from '../gatt/instruction.ts';
-import { openOut, resume, type Settings, toLines } from '../gatt/out.ts';
-import { type Job, lastEnd, parseEnds, plan } from '../gatt/plan.ts';
-import { type Sampled, sampleJob } from '../gatt/sample.ts';
-import { TextError } from '../text/types.ts';
+import { openOut, resume, toLines } from '../gatt/out.ts';
+import { type Job, lastEnd } from '../gatt/plan.ts';
+import { type Ask, type Sampled, sampleJob } from '../gatt/sample.ts';
 import { asker, skippable } from './gatt-ask.ts';
+import { type Input, readInput } from './gatt-input.ts';
 import type { Io, Signal } from './io.ts';
 import { type ProgressView, progressView } from './progress.ts';
 import { remote } from './remote.ts';
@@ -19,52 +14,6 @@ import { formatCount } from './units.ts';
 
 // 128 + the signal's number, as shells say it.
 const EXIT: Record<Signal, number> = { SIGINT: 130, SIGTERM: 143 };
-
-async function readText(flag: string, path: string): Promise<string> {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
-  } catch (error) {
-    throw new TextError(`--${flag} ${path} must be a UTF-8 text that can be read: ${(error as Error).message}.`);
-  }
-}
-
-interface Input {
-  jobs: Job[];
-  /** What the content of the output depends on, but for the model. */
-  settings: Settings;
-}
-
-async function readInput(config: GattConfig): Promise<Input> {
-  const { samples, combine, shortShare, earlierAnswers, place, keepCut, maxTokens, seed } = config;
-  const ends = parseEnds(config.ends);
-  const texts = {
-    dialogues: await readText('dialogues', config.dialogues),
-    instructions: await readText('instructions', config.instructions),
-  };
-  const dialogues = parseDialogues(texts.dialogues, config.dialogues);
-  const instructions = parseInstructions(texts.instructions, config.instructions);
-  if (combine > 0) checkKinds(instructions, config.instructions);
-  const options = { samples, ends, combine, shortShare, earlierAnswers };
-  const digest = (text: string) => createHash('sha256').update(text).digest('hex');
-  return {
-    jobs: plan(dialogues, instructions, options, drawer(seed), config.dialogues),
-    settings: {
-      dialogues: digest(texts.dialogues),
-      instructions: digest(texts.instructions),
-      samples,
-      ends,
-      combine,
-      'short-share': shortShare,
-      'earlier-answers': earlierAnswers,
-      place,
-      'keep-cut': keepCut,
-      'max-tokens': maxTokens,
-      temperature: config.temperature ?? null,
-      'top-p': config.topP ?? null,
-      seed,
-    },
-  };
-}
 
 interface Totals {
   nSamples: number;
@@ -80,7 +29,7 @@ function summary(out: string, { nSamples, nCut, nEmpty, nRefused }: Totals): str
     [nRefused, 'of dialogues that the server refused'],
   ] as const;
   const lost = left.filter(([n]) => n > 0).map(([n, what]) => `${formatCount(n)} ${what}`);
-  return `${out} has ${formatCount(nSamples)} samples${lost.length > 0 ? `; left out: ${lost.join(', ')}` : ''}\n`;
+  return `${out} has ${formatCount(nSamples)} sample${nSamples === 1 ? '' : 's'}${lost.length > 0 ? `; left out: ${lost.join(', ')}` : ''}\n`;
 }
 
 /** Work in turns of dialogues, those of earlier runs included. */
@@ -96,52 +45,68 @@ function turnCounter(jobs: readonly Job[], from: number, view: ProgressView) {
   return add;
 }
 
-async function write(config: GattConfig, io: Io, input: Input, model: string, stop: AbortController): Promise<Totals> {
-  const { out, concurrency } = config;
-  const { jobs } = input;
-  const done = await resume(out, jobs, { ...input.settings, model });
-  const loud = ['trace', 'debug', 'info'].includes(config.logLevel);
-  const say = (text: string) => loud && io.stderr.write(`${text}\n`);
-  if (done.nJobs > 0) say(`${out} has ${formatCount(done.nSamples)} samples already; going on`);
-  const view = progressView(io.stderr, say);
-  const settle = turnCounter(jobs, done.nJobs, view);
-  const ask = asker(config, model, stop.signal, (text) => {
-    view.clear();
-    if (config.logLevel !== 'silent') io.stderr.write(`${text}\n`);
-  });
-  const work = async (job: Job): Promise<Sampled | null> => {
-    let settled = 0;
+type Work = (job: Job) => Promise<Sampled | null>;
+
+/** null: the server refused the dialogue, and others go on. */
+function worker(config: GattConfig, ask: (place: string) => Ask, settle: (turns: number) => void): Work {
+  return async (job) => {
+    let left = lastEnd(job);
     const onTurn = () => {
-      settled++;
+      left--;
       settle(1);
     };
     try {
-      return await sampleJob(job, config, ask(`${config.dialogues} line ${job.line}`), onTurn);
+      const sampled = await sampleJob(job, config, ask(`${config.dialogues} line ${job.line}`), onTurn);
+      settle(left);
+      return sampled;
     } catch (error) {
-      if (config.skipRefused && skippable(error)) return null;
-      throw error;
-    } finally {
-      if (!stop.signal.aborted) settle(lastEnd(job) - settled);
+      if (!config.skipRefused || !skippable(error)) throw error;
+      settle(left);
+      return null;
     }
   };
-  const totals: Totals = { nSamples: done.nSamples, nCut: 0, nEmpty: 0, nRefused: 0 };
+}
+
+async function append(out: string, jobs: readonly Job[], concurrency: number, work: Work): Promise<Totals> {
+  const totals: Totals = { nSamples: 0, nCut: 0, nEmpty: 0, nRefused: 0 };
   const file = await openOut(out);
+  let index = 0;
   try {
-    let index = done.nJobs;
-    for await (const result of inOrder(jobs.slice(done.nJobs), concurrency, work)) {
-      const job = jobs[index++];
-      if (result === null) totals.nRefused += job?.ends.length ?? 0;
-      else await file.appendFile(toLines(result.samples));
-      totals.nSamples += result?.samples.length ?? 0;
-      totals.nCut += result?.nCut ?? 0;
-      totals.nEmpty += result?.nEmpty ?? 0;
+    for await (const sampled of inOrder(jobs, concurrency, work)) {
+      const nEnds = jobs[index++]?.ends.length ?? 0;
+      const { samples, nCut, nEmpty } = sampled ?? { samples: [], nCut: 0, nEmpty: 0 };
+      await file.appendFile(toLines(samples));
+      totals.nSamples += samples.length;
+      totals.nCut += nCut;
+      totals.nEmpty += nEmpty;
+      totals.nRefused += sampled === null ? nEnds : 0;
     }
   } finally {
-    stop.abort();
-    view.clear();
     await file.close();
   }
   return totals;
+}
+
+async function write(config: GattConfig, io: Io, input: Input, model: string, stop: AbortController): Promise<Totals> {
+  const { out, concurrency, logLevel } = config;
+  const { jobs, settings } = input;
+  const done = await resume(out, jobs, { ...settings, model });
+  const loud = ['trace', 'debug', 'info'].includes(logLevel);
+  const say = (text: string) => loud && io.stderr.write(`${text}\n`);
+  if (done.nJobs > 0) say(`${out} has ${formatCount(done.nSamples)} samples already; going on`);
+  const view = progressView(io.stderr, say);
+  const warn = (text: string) => {
+    view.clear();
+    if (logLevel !== 'silent') io.stderr.write(`${text}\n`);
+  };
+  const work = worker(config, asker(config, model, stop.signal, warn), turnCounter(jobs, done.nJobs, view));
+  try {
+    const totals = await append(out, jobs.slice(done.nJobs), concurrency, work);
+    return { ...totals, nSamples: done.nSamples + totals.nSamples };
+  } finally {
+    stop.abort();
+    view.clear();
+  }
 }
 
 export async function runGatt(config: GattConfig, io: Io): Promise<number> {

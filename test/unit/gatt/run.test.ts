@@ -250,7 +250,7 @@ describe('failures', () => {
     const done = await attempt(server.url);
     expect(done.ids).toEqual(['3.0.1']);
     expect(done.stdout).toMatch(
-      / has 1 samples; left out: 1 whose answer was cut by a limit of tokens, 1 whose answer was empty\n$/,
+      / has 1 sample; left out: 1 whose answer was cut by a limit of tokens, 1 whose answer was empty\n$/,
     );
     expect((await attempt(server.url, '--keep-cut')).ids).toEqual(['1.0.1', '3.0.1']);
   });
