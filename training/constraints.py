@@ -39,52 +39,62 @@ class Constraints:
 # Ways to say an instruction; the second list is never trained on. The last is its short form, as in "Figure: Napoleon."
 LANGUAGE = (
     ["Answer in {}.", "Always answer in {}.", "Please reply in {}.", "You only speak {}.", "Speak {}.", "Respond only in {}.",
-     "Use {} for every answer.", "From now on, answer in {}.", "Always write in {}.", "You must answer in {}."],
+     "Use {} for every answer.", "From now on, answer in {}.", "Always write in {}.", "You must answer in {}.",
+         "I want answers in {}.", "Every answer should be in {}.", "Talk to me in {}.", "Only {} is allowed.", "Reply in {} only.", "You always speak {}.", "Everything you say is in {}.", "Please speak {}.", "Your answers should be in {}."],
     ["All your answers must be in {}.", "Reply to everything in {}.", "Please always speak {}."],
     "Language: {}.",
 )
 PERSONA = (
     ["Act as {}.", "Always act as {}.", "You are {}.", "Pretend to be {}.", "Play the role of {}.", "Your name is {}.",
-     "Behave like {}.", "From now on, you are {}.", "Always act as {} from now on.", "Speak as {}.", "Imagine you are {}."],
+     "Behave like {}.", "From now on, you are {}.", "Always act as {} from now on.", "Speak as {}.", "Imagine you are {}.",
+         "I want you to act as {}.", "You play {}.", "You shall be {}.", "Be {}.", "Take the part of {}.", "You now are {}.", "Talk as if you are {}.", "Your role is {}.", "Answer as {}.", "Assume that you are {}.", "Act like you are {}."],
     ["Take on the role of {}.", "Act as if you were {}.", "You will play {}."],
     "Figure: {}.",
 )
 HOBBY = (
     ["You enjoy {}.", "You like {}.", "Your hobby is {}.", "You love {}.", "In your free time you enjoy {}.",
-     "Your favourite hobby is {}.", "You are fond of {}.", "You really like {}."],
+     "Your favourite hobby is {}.", "You are fond of {}.", "You really like {}.",
+         "You are keen on {}.", "You always enjoy {}.", "You have one hobby: {}.", "Nothing is better for you than {}.", "You have always loved {}.", "Your passion is {}.", "You like {} most.", "What you like is {}.", "You spend your free time with {}."],
     ["You are a fan of {}.", "What you enjoy most is {}.", "You always liked {}."],
     "Hobby: {}.",
 )
 CLOSING = (
     ['End every answer with "{}".', "Always finish with the word {}.", "Close each reply with {}.",
      "Say {} at the end of every answer.", "End all answers with the word {}.", 'Always end with "{}".',
-     "The last word of every answer is {}."],
+     "The last word of every answer is {}.", "Let every answer end with {}.", "Every answer ends with {}.",
+     "Put {} at the end of each answer.", "Finish each reply with the word {}.", "Your answers always end with {}.",
+     "Add {} after every answer.", "The final word of each reply must be {}."],
     ["Your last word must always be {}.", "Finish all answers with {}.", "Every reply ends with {}."],
     "Closing: {}.",
 )
 STYLE = {
     "capitals": (
         ["Write in capital letters.", "Answer in all capitals.", "Use only uppercase letters.", "Always write in capitals.",
-         "Type everything in upper case.", "Answer in capital letters only.", "Always use capital letters."],
+         "Type everything in upper case.", "Answer in capital letters only.", "Always use capital letters.",
+         "Capitals only.", "Everything you write must be in capital letters.", "All letters must be uppercase.", "I want all your answers in capitals.", "No lowercase letters.", "Write all answers in capital letters.", "Use capitals when you answer.", "Reply only in uppercase."],
         ["Put all your answers in capital letters.", "Only use capitals when you answer.", "Write everything in uppercase."],
         "Style: capitals.",
     ),
     "one word": (
         ["Answer with one word.", "Use a single word.", "Always answer in one word.", "Reply with just one word.",
-         "One word answers only.", "Answer in a single word.", "Use only one word for every answer."],
+         "One word answers only.", "Answer in a single word.", "Use only one word for every answer.",
+         "I want one word answers.", "Every answer must be one word.", "Say only one word.", "Your answers are single words.", "Do not use more than one word.", "Keep every answer to a single word.", "Answer everything with one word."],
         ["Limit every answer to one word.", "Give single word answers.", "Reply in one word only."],
         "Style: one word.",
     ),
     "emoji": (
         ["End every answer with an emoji.", "Put an emoji at the end.", "Always finish with an emoji.",
-         "Add an emoji at the end of each answer.", "Use an emoji at the end of every reply.", "Always end with an emoji."],
+         "Add an emoji at the end of each answer.", "Use an emoji at the end of every reply.", "Always end with an emoji.",
+         "Every answer ends with an emoji.", "Close each answer with an emoji.", "I want an emoji at the end of every answer.", "Put an emoji after each reply.", "Let every reply end with an emoji.", "Add an emoji to the end."],
         ["Each answer must end with an emoji.", "Close your replies with an emoji.", "Finish everything with an emoji."],
         "Style: emoji.",
     ),
     "JSON": (
         ['Answer as JSON {"answer": ...}.', 'Reply in JSON: {"answer": ...}.', "Always answer in JSON.",
          'Use JSON for every answer, as {"answer": ...}.', "Respond in JSON.", "Write every answer as JSON.",
-         'Always use the form {"answer": ...}.'],
+         'Always use the form {"answer": ...}.', "I want JSON answers.", "All answers must be JSON.", "Put each answer into JSON.",
+         'Every reply has the form {"answer": ...}.', "Output JSON.", "JSON only.", 'Give back JSON like {"answer": ...}.',
+         "Reply with JSON."],
         ["Give your answers as JSON.", 'Format all replies as JSON {"answer": ...}.', "Only answer in JSON."],
         "Style: JSON.",
     ),

@@ -54,12 +54,17 @@ def conversations(seed: int) -> Iterator[list[Message]]:
         yield conversation(rng)
 
 
+def equations(rng: Random) -> str:
+    setting = skills.Setting(rng, False, Constraints(), skills.Memory())
+    return " ".join(rng.choice((skills.total, skills.difference))(setting).text["en"] for _ in range(12))
+
+
 def document(rng: Random) -> str:
     """A text to learn the language and the facts from: equations, sentences of one language, or a conversation's lines."""
     setting = skills.Setting(rng, False, Constraints(), skills.Memory())
     kind = rng.random()
     if kind < 0.45:
-        return " ".join(rng.choice((skills.total, skills.difference))(setting).text["en"] for _ in range(12))
+        return equations(rng)
     if kind < 0.8:
         language = rng.choice(("en", "en", "fr", "es", "de"))
         return " ".join(rng.choice(skills.FACTS)(setting).text[language] for _ in range(10))

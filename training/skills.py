@@ -56,7 +56,8 @@ def capital(s: Setting) -> Turn:
         ["What is the capital of {}?", "What's the capital of {}?", "Name the capital of {}.", "Which city is the capital of {}?",
          "Tell me the capital of {}.", "Do you know the capital of {}?", "What is the capital city of {}?",
          "What city is the capital of {}?", "I want to know the capital of {}.", "Can you tell me the capital of {}?",
-         "What is {}'s capital?", "{}: what is its capital?", "Which city is {}'s capital?", "The capital of {} is which city?"],
+         "What is {}'s capital?", "{}: what is its capital?", "Which city is {}'s capital?", "The capital of {} is which city?",
+         "Say the capital of {}.", "Please name the capital of {}.", "What do you call the capital of {}?", "Which is the capital of {}?", "I would like to know {}'s capital.", "Do you remember the capital of {}?", "Help me with the capital of {}.", "The capital of {}, please.", "Could you name the capital of {}?", "Let me know the capital of {}."],
         ["Could you tell me which city is the capital of {}?", "What would be the capital of {}?", "Give me the capital of {}.",
          "Capital of {}?", "I forgot the capital of {}.", "What is the name of {}'s capital?"],
         country,
@@ -72,7 +73,8 @@ def total(s: Setting) -> Turn:
     a, b = s.rng.randrange(100), s.rng.randrange(100)
     question = s.ask(
         ["What is {} + {}?", "What is {} plus {}?", "How much is {} + {}?", "Add {} and {}.", "Calculate {} + {}.", "{} + {}?",
-         "What is the sum of {} and {}?", "{} + {} = ?", "How much is {} plus {}?", "Compute {} + {}.", "Work out {} plus {}."],
+         "What is the sum of {} and {}?", "{} + {} = ?", "How much is {} plus {}?", "Compute {} + {}.", "Work out {} plus {}.",
+         "Sum up {} and {}.", "I want to know {} + {}.", "Could you add {} and {}?", "{} and {} make how much?", "Say what {} + {} is.", "The sum of {} and {}, please.", "What does {} + {} make?", "Do you know {} plus {}?", "If you add {} to {}, what is it?"],
         ["What do you get if you add {} and {}?", "Tell me the sum of {} and {}.", "Can you compute {} plus {}?", "{} plus {}?"],
         a, b,
     )
@@ -85,7 +87,8 @@ def difference(s: Setting) -> Turn:
         a, b = max(a, b), min(a, b)
     question = s.ask(
         ["What is {0} - {1}?", "What is {0} minus {1}?", "How much is {0} - {1}?", "Subtract {1} from {0}.", "Calculate {0} - {1}.",
-         "{0} - {1}?", "{0} - {1} = ?", "How much is {0} minus {1}?", "Compute {0} - {1}.", "Take {1} away from {0}."],
+         "{0} - {1}?", "{0} - {1} = ?", "How much is {0} minus {1}?", "Compute {0} - {1}.", "Take {1} away from {0}.",
+         "I want to know {0} - {1}.", "Could you subtract {1} from {0}?", "{0} less {1} is how much?", "Say what {0} - {1} is.", "What does {0} - {1} make?", "Do you know {0} minus {1}?", "What is left if you take {1} from {0}?", "Reduce {0} by {1}.", "If you subtract {1} from {0}, what is it?"],
         ["What do you get if you subtract {1} from {0}?", "Can you compute {0} minus {1}?", "{0} minus {1}?",
          "Work out {0} - {1}."],
         a, b,
@@ -99,7 +102,8 @@ def opposite(s: Setting) -> Turn:
     question = s.ask(
         ["What is the opposite of {}?", "What's the opposite of {}?", "Name the opposite of {}.", "Tell me the opposite of {}.",
          "Which word is the opposite of {}?", "What is the contrary of {}?", "The opposite of {} is what?", "{} is the opposite of what?",
-         "What word means the opposite of {}?"],
+         "What word means the opposite of {}?",
+         "The opposite of {}, please.", "Say the opposite of {}.", "What would be the opposite of {}?", "Could you name the opposite of {}?", "I want to know the opposite of {}.", "What is opposite to {}?", "Which is the opposite of {}?", "Let me know the opposite of {}.", "I forgot the opposite of {}.", "Please name the opposite of {}."],
         ["Do you know the opposite of {}?", "Opposite of {}?", "Give me the opposite of {}.", "Can you tell me the opposite of {}?"],
         one[0],
     )
@@ -116,7 +120,8 @@ def sound(s: Setting) -> Turn:
     question = s.ask(
         ["What sound does {0} make?", "What does {0} say?", "Which sound does {0} make?", "How does {0} sound?",
          "What is the sound of {0}?", "What noise does {0} make?", "Tell me what {0} says.", "What does the {1} say?",
-         "What sound does the {1} make?"],
+         "What sound does the {1} make?",
+         "What do you hear from {0}?", "Could you name the sound of {0}?", "I want to know what {0} says.", "The sound of {0}, please.", "What does {0} sound like?", "Say the sound that {0} makes.", "Do you remember what {0} says?", "When {0} makes a sound, what is it?", "What kind of noise does {0} make?", "Which noise comes from {0}?"],
         ["Do you know what {0} says?", "Which noise does {0} make?", "Tell me the sound of {0}.", "What do you hear when {0} makes a sound?"],
         the, animal,
     )
@@ -128,7 +133,8 @@ def colour(s: Setting) -> Turn:
     thing, en, fr, es, de = s.rng.choice(world.THINGS)
     question = s.ask(
         ["What colour is {}?", "Which colour is {}?", "What is the colour of {}?", "Tell me the colour of {}.",
-         "What color is {}?", "Which colour does {} have?", "What colour does {} have?", "What is the color of {}?"],
+         "What color is {}?", "Which colour does {} have?", "What colour does {} have?", "What is the color of {}?",
+         "The colour of {}, please.", "Say the colour of {}.", "Could you tell me the colour of {}?", "I want to know the colour of {}.", "Which color has {}?", "Do you remember what colour {} is?", "Let me know what color {} is.", "I forgot the colour of {}."],
         ["Do you know the colour of {}?", "Name the colour of {}.", "Can you tell me what colour {} is?", "Which color is {}?"],
         thing,
     )
@@ -144,11 +150,13 @@ def calendar(s: Setting) -> Turn:
     one, other = ({language: names[k] for language, names in table.items()} for k in (i, j))
     if after:
         trained = ["Which {} comes after {}?", "What {} comes after {}?", "What is the {} after {}?", "Which {} follows {}?",
-                   "Tell me the {} after {}.", "What {} is next after {}?", "Name the {} that comes after {}."]
+                   "Tell me the {} after {}.", "What {} is next after {}?", "Name the {} that comes after {}.",
+         "The {} after {}, please.", "Say which {} comes after {}.", "Could you tell me the {} after {}?", "I want to know which {} comes after {}.", "Which {} do we have after {}?", "Do you remember which {} follows {}?", "I forgot which {} follows {}.", "Let me know what {} is after {}."]
         others = ["What {} follows {}?", "Do you know which {} comes after {}?", "Which {} is after {}?"]
     else:
         trained = ["Which {} comes before {}?", "What {} comes before {}?", "What is the {} before {}?", "Which {} precedes {}?",
-                   "Tell me the {} before {}.", "What {} is right before {}?", "Name the {} that comes before {}."]
+                   "Tell me the {} before {}.", "What {} is right before {}?", "Name the {} that comes before {}.",
+         "The {} before {}, please.", "Say which {} comes before {}.", "Could you tell me the {} before {}?", "I want to know which {} comes before {}.", "Which {} do we have before {}?", "Do you remember which {} precedes {}?", "I forgot which {} precedes {}.", "Let me know what {} is before {}."]
         others = ["What {} precedes {}?", "Do you know which {} comes before {}?", "Which {} is before {}?"]
     fr, es, de = ((f"{other['fr'].capitalize()} vient {'après' if after else 'avant'} {one['fr']}."),
                   (f"Después de {one['es']} viene {other['es']}." if after else f"Antes de {one['es']} viene {other['es']}."),
@@ -163,7 +171,8 @@ def _fixed(skill: str, trained: list[str], held_out: list[str], text: Words, wor
 
 greeting = _fixed(
     "greeting",
-    ["Hello!", "Hi!", "Hi there!", "Hello there.", "Good morning!", "Hey!", "Hello", "Hi", "Greetings!", "Good day!"],
+    ["Hello!", "Hi!", "Hi there!", "Hello there.", "Good morning!", "Hey!", "Hello", "Hi", "Greetings!", "Good day!",
+         "Good afternoon!", "Hello again!", "Hi, assistant!", "Hey, hello!", "Good morning to you!", "Hello, my friend!"],
     ["Good evening!", "Hey there!", "Hello, assistant!", "Hi, good morning!"],
     _all("Hello! How can I help you?", "Bonjour ! Comment puis-je vous aider ?", "¡Hola! ¿Cómo puedo ayudarte?",
          "Hallo! Wie kann ich dir helfen?"),
@@ -171,28 +180,32 @@ greeting = _fixed(
 )
 well = _fixed(
     "how are you",
-    ["How are you?", "How are you today?", "How do you do?", "How is it going?", "Are you well?", "How do you feel?"],
+    ["How are you?", "How are you today?", "How do you do?", "How is it going?", "Are you well?", "How do you feel?",
+         "How are you feeling?", "How have you been?", "How are you this morning?", "Is everything well with you?", "How do you feel today?", "Are you okay?", "How is everything?", "Are you doing well?"],
     ["How are you doing?", "How are things?", "Are you feeling well today?"],
     _all("I am fine, thank you!", "Je vais bien, merci !", "Estoy bien, ¡gracias!", "Mir geht es gut, danke!"),
     _all("Fine", "Bien", "Bien", "Gut"),
 )
 thanks = _fixed(
     "thanks",
-    ["Thank you!", "Thanks!", "Thanks a lot.", "Thank you very much!", "Great, thanks!", "Many thanks!"],
+    ["Thank you!", "Thanks!", "Thanks a lot.", "Thank you very much!", "Great, thanks!", "Many thanks!",
+         "Thanks, that was good.", "Thank you, that helps.", "Thank you for that.", "Good, thank you.", "Thanks so much.", "Nice, thanks for that!"],
     ["Thank you so much!", "Okay, thank you.", "Thanks for your help!"],
     _all("You are welcome!", "Avec plaisir !", "¡De nada!", "Gern geschehen!"),
     _all("Welcome", "Volontiers", "Nada", "Gern"),
 )
 goodbye = _fixed(
     "goodbye",
-    ["Goodbye!", "Bye!", "See you later!", "Bye bye!", "Good night!", "See you!", "I have to go."],
+    ["Goodbye!", "Bye!", "See you later!", "Bye bye!", "Good night!", "See you!", "I have to go.",
+         "Goodbye then!", "Bye now!", "Have a nice day!", "Take care!", "I am leaving now.", "Farewell!", "Until next time!", "See you again!", "Bye for today!"],
     ["Goodbye for now!", "See you soon!", "Bye, see you tomorrow!"],
     _all("Goodbye!", "Au revoir !", "¡Adiós!", "Auf Wiedersehen!"),
     _all("Goodbye", "Adieu", "Adiós", "Tschüss"),
 )
 abilities = _fixed(
     "abilities",
-    ["What can you do?", "What do you know?", "How can you help me?", "What can I ask you?", "What are you able to do?"],
+    ["What can you do?", "What do you know?", "How can you help me?", "What can I ask you?", "What are you able to do?",
+         "What are you good at?", "What can I use you for?", "Which things do you know?", "Show me what you can do.", "Explain what you can do.", "What questions can I ask?", "Could you tell me your abilities?"],
     ["Tell me what you can do.", "Which questions can you answer?", "What are your abilities?"],
     _all("I know capitals, sums, opposites, animals, colours, days and months.",
          "Je connais les capitales, les sommes, les contraires, les animaux, les couleurs, les jours et les mois.",
@@ -205,7 +218,8 @@ abilities = _fixed(
 def identity(s: Setting) -> Turn:
     name = s.constraints.persona or "Gattling"
     question = s.ask(
-        ["Who are you?", "Who am I talking to?", "Tell me who you are.", "Who is this?", "Who are you, please?"],
+        ["Who are you?", "Who am I talking to?", "Tell me who you are.", "Who is this?", "Who are you, please?",
+         "Who might you be?", "Say who you are.", "Could you tell me who you are?", "With whom am I speaking?", "I want to know who you are.", "So who are you?", "Please say who you are."],
         ["Can you tell me who you are?", "Who am I speaking with?", "And who are you?"],
     )
     text = _all(f"I am {name}.", f"Je suis {name}.", f"Soy {name}.", f"Ich bin {name}.")
@@ -216,7 +230,8 @@ def own_name(s: Setting) -> Turn:
     name = s.constraints.persona or "Gattling"
     question = s.ask(
         ["What is your name?", "What's your name?", "Tell me your name.", "May I know your name?", "What are you called?",
-         "Do you have a name?", "How are you called?"],
+         "Do you have a name?", "How are you called?",
+         "Your name, please?", "Could you tell me your name?", "What name do you have?", "Say your name.", "I want to know your name.", "How should I call you?", "What may I call you?", "Do you know your name?", "Please say what your name is.", "By what name should I call you?"],
         ["Can you tell me your name?", "What should I call you?", "Please tell me what your name is."],
     )
     text = _all(f"My name is {name}.", f"Je m'appelle {name}.", f"Me llamo {name}.", f"Mein Name ist {name}.")
@@ -226,7 +241,8 @@ def own_name(s: Setting) -> Turn:
 def hobby(s: Setting) -> Turn:
     question = s.ask(
         ["What do you like to do?", "What is your hobby?", "What do you enjoy?", "How do you spend your free time?",
-         "What do you do for fun?", "What are your hobbies?", "What do you like doing in your free time?", "Tell me about your hobby."],
+         "What do you do for fun?", "What are your hobbies?", "What do you like doing in your free time?", "Tell me about your hobby.",
+         "Is there something you enjoy?", "What are you fond of?", "Could you tell me your hobby?", "I want to know your hobby.", "Say what you like to do.", "Do you enjoy anything?", "Have you got a hobby?", "What makes you happy?", "Tell me what you like.", "What is it that you enjoy?", "What do you do when you are free?", "Which hobbies do you enjoy?"],
         ["Tell me what you enjoy doing.", "Do you have a hobby?", "What do you do in your spare time?", "Which hobby do you have?"],
     )
     if s.constraints.hobby is None:
@@ -248,7 +264,8 @@ def tell_name(s: Setting) -> Turn:
     s.memory.name = name
     question = s.ask(
         ["My name is {}.", "I am {}.", "I'm {}.", "Call me {}.", "Hello, my name is {}.", "Hi, I am {}.", "You can call me {}.",
-         "I am called {}.", "By the way, my name is {}."],
+         "I am called {}.", "By the way, my name is {}.",
+         "Hey, I'm {}.", "People call me {}.", "You are talking to {}.", "They call me {}.", "Good evening, my name is {}.", "The name is {}.", "My friends call me {}.", "It's me, {}.", "I should say that I am {}."],
         ["Good morning, I'm {}.", "Please call me {}.", "Let me introduce myself: I am {}."],
         name,
     )
@@ -260,7 +277,8 @@ def ask_name(s: Setting) -> Turn:
     name = s.memory.name
     question = s.ask(
         ["What is my name?", "What's my name?", "Do you know my name?", "Do you remember my name?", "Who am I?",
-         "Tell me my name.", "Can you tell me my name?"],
+         "Tell me my name.", "Can you tell me my name?",
+         "Could you tell me my name?", "I forgot my name.", "Say my name.", "What did I tell you my name is?", "What am I called?", "Please say my name.", "My name, please?", "Which name did I tell you?", "How am I called?", "You remember my name?"],
         ["Do you still know my name?", "What did I say my name was?", "Please tell me what my name is.", "Remember my name?"],
     )
     if name is None:
@@ -286,7 +304,8 @@ def tell_favourite(s: Setting) -> Turn:
     s.memory.favourites[kind] = thing
     question = s.ask(
         ["My favourite {0} is {1}.", "My favorite {0} is {1}.", "The {0} I like best is {1}.", "{1} is my favourite {0}.",
-         "I like {1} best, it is my favourite {0}.", "By the way, my favourite {0} is {1}."],
+         "I like {1} best, it is my favourite {0}.", "By the way, my favourite {0} is {1}.",
+         "I think my favourite {0} is {1}.", "If you ask me, the best {0} is {1}.", "For me, {1} is the best {0}.", "Remember that my favourite {0} is {1}.", "I want to tell you that my favourite {0} is {1}.", "I have to say, {1} is my favourite {0}.", "When it comes to my favourite {0}, it is {1}."],
         ["You should know that my favourite {0} is {1}.", "Of all, my favourite {0} is {1}.", "I have a favourite {0}: {1}."],
         kind, thing,
     )
@@ -299,7 +318,8 @@ def ask_favourite(s: Setting) -> Turn:
     kind = s.rng.choice(list(known) if known and s.rng.random() < 0.9 else list(world.FAVOURITES))
     question = s.ask(
         ["What is my favourite {}?", "What's my favourite {}?", "Do you know my favourite {}?", "Which {} do I like best?",
-         "What is my favorite {}?", "Tell me my favourite {}.", "Do you remember my favourite {}?"],
+         "What is my favorite {}?", "Tell me my favourite {}.", "Do you remember my favourite {}?",
+         "Could you tell me my favourite {}?", "I forgot my favourite {}.", "Say my favourite {}.", "What did I tell you my favourite {} is?", "My favourite {}, please?", "Which {} did I say I like best?", "Which is my favourite {}?"],
         ["Do you still know my favourite {}?", "What did I say is my favourite {}?", "Which {} is my favourite?"],
         kind,
     )
@@ -342,6 +362,13 @@ def unknown(s: Setting) -> Turn:
             "What happened in {country} yesterday?", "Who discovered the {noun}?", "What language do they speak in {country}?",
             "Write a poem about the {noun}.", "How far is {city} from {country}?", "When does the {noun} open?", "Who is {fiction}?",
             "Where was {figure} born?", "What does the word {noun} mean?", "Can you book a {noun} for me?", "Which {noun} is better?",
+            "Who is the author of the {noun}?", "What is the height of the {noun}?", "How many people visit {city}?",
+            "Can you suggest a {noun}?", "What should I eat in {city}?", "Which player won the match?", "What day is it today?",
+            "Do you have the time?", "How do I get to {city}?", "Where do they sell a {noun}?", "Why does my {noun} not work?",
+            "Fix my {noun}.", "What is the highest mountain in {country}?", "What is the biggest lake of {country}?",
+            "Who composed the music for {figure}?", "What did {figure} do in {city}?", "Sing me a song.", "Is the {noun} expensive?",
+            "Can a {beast} swim?", "Translate {noun} into Italian.", "What is the distance between {city} and {country}?",
+            "Who runs the city of {city}?", "How heavy is a {beast}?", "Who made the first {noun}?", "What is a {noun}?",
             "How many days until the {noun}?", "What is the meaning of life?", "Do you like the {noun}?", "How long is the {noun}?",
         ))
     a, b = rng.randrange(2, 100), rng.randrange(2, 100)
@@ -369,7 +396,10 @@ def draw(setting: Setting) -> Turn:
 
 def decorate(question: str, rng: Random, held_out: bool = False) -> str:
     """What people write around a question, and how carelessly."""
-    before = ["Tell me, ", "I wonder, ", "One more thing: "] if held_out else ["Hey, ", "Quick question: ", "So, ", "Okay. ", "Now, ", "Please, "]
+    before = ["Tell me, ", "I wonder, ", "One more thing: "] if held_out else [
+        "Hey, ", "Quick question: ", "So, ", "Okay. ", "Now, ", "Please, ", "Well, ", "Question: ", "I have a question. ",
+         "Alright, ", "Just asking: ", "Next: ",
+    ]
     if rng.random() < 0.2:
         lead = rng.choice(before)
         first = question.split()[0]

@@ -31,7 +31,8 @@ def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Ite
     talks = dialogues.conversations(seed)
     if stage == "sft":
         while True:
-            yield encoder.conversation(next(talks))
+            # Numbers take the longest to learn, and equations alone are the cheapest way to them.
+            yield encoder.conversation(next(talks)) if rng.random() < 0.85 else encoder.document(dialogues.equations(rng))
     # What Ghost Attention adds, among as many conversations of the stage before, so that nothing is unlearnt.
     samples = [encoder.conversation(json.loads(line)["messages"]) for line in data.read_text().splitlines()]
     while True:
