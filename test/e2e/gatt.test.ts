@@ -1,8 +1,11 @@
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { answering } from '../answering.ts';
 import { finish, MODEL, Program, serve, temporary } from './program.ts';
+
+// Several programs, one after the other, on a machine that may be busy.
+vi.setConfig({ testTimeout: 300_000 });
 
 const user = (content: string) => ({ role: 'user', content });
 const dialogues = ['a', 'b', 'c', 'd', 'e', 'f'].map((name, i) =>
@@ -55,7 +58,9 @@ test('killed, with a torn last line: the same command goes on to the same file',
   const stuck = await answering((_asked, n) => ({ until: n === 6 ? new Promise(() => {}) : Promise.resolve() }));
   const cut = gattArgs(stuck.url, '--ends', 'all', '--concurrency', '1');
   const program = new Program(cut.args);
-  await expect.poll(() => existsSync(cut.out) && readFileSync(cut.out, 'utf8').split('\n').length, { timeout: 50_000 }).toBe(7);
+  await expect
+    .poll(() => existsSync(cut.out) && readFileSync(cut.out, 'utf8').split('\n').length, { timeout: 200_000 })
+    .toBe(7);
   program.child.kill('SIGKILL');
   await program.exit;
   const left = readFileSync(cut.out);
