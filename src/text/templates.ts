@@ -56,7 +56,10 @@ const CHATML = `
 {%- endif -%}
 `;
 
-/** Mistral Instruct: tokenizer version 1 of mistralai/mistral-common (one document; the system message leads the first user's). */
+/**
+ * Mistral Instruct: tokenizer version 1 of mistralai/mistral-common (one document; the system message leads the first user's). The
+ * template that Mistral publishes has " [INST]", for tokenizers that put no space after a control token; the ids are the same.
+ */
 const MISTRAL = `${ALTERNATING('mistral')}
 {{- '<s>' -}}
 {%- for message in turns -%}

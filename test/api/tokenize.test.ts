@@ -1,6 +1,7 @@
 // /tokenize and /detokenize over the fake engine: shapes, and one row for each rule.
 import { describe, expect, test } from 'vitest';
 import { bos, eos } from './fake-engine.ts';
+import { fixture, realServer } from './real-engine.ts';
 import { model, testServer } from './server.ts';
 
 const messages = [
@@ -51,6 +52,17 @@ describe('/detokenize', () => {
     expect((await post('/detokenize', { model, tokens })).json()).toEqual({ prompt: '<s>é 日本</s>' });
     expect((await post('/detokenize', { tokens: [] })).json()).toEqual({ prompt: '' });
   });
+});
+
+test('over a model: what /v1/completions counts, and back to the text', async () => {
+  const server = await realServer(fixture('mha-rope10k'));
+  const post = async (path: string, body: object) => (await (await server.post(path, body)).json()) as Record<string, unknown>;
+  for (const prompt of ['Hello wörld 👩‍👩‍👧', 'one  two\n', '</s> is text', '']) {
+    const { tokens, count, max_model_len } = await post('/tokenize', { prompt });
+    const { usage } = await post('/v1/completions', { model: 'm', prompt, max_tokens: 1 });
+    expect([usage, max_model_len]).toMatchObject([{ prompt_tokens: count }, 512]);
+    expect(await post('/detokenize', { tokens })).toEqual({ prompt: `<s>${prompt}` });
+  }
 });
 
 type Row = [path: string, body: object, param: string, message: string];

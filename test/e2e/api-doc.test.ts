@@ -29,7 +29,7 @@ function events(stream: string): unknown[] {
 }
 
 test('every example of the page', async () => {
-  expect(examples).toHaveLength(5);
+  expect(examples).toHaveLength(8);
   const { url } = await serve(command.split(' '));
   for (const [, path = '', body = '', answer = ''] of examples) {
     const got = await (await post(url, path, JSON.parse(body))).text();
