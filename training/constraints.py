@@ -8,6 +8,8 @@ from world import CLOSINGS, EMOJI, FIGURES, HOBBIES, LANGUAGE_NAMES, LANGUAGES, 
 
 KINDS = ("language", "persona", "hobby", "style", "closing")
 STYLES = ("capitals", "one word", "emoji", "JSON")
+# How often training draws a kind: languages and styles have the most to learn.
+WEIGHTS = (5, 2, 2, 4, 2)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def draw(kind: str, rng: Random, common: bool = False) -> Constraints:
     if kind == "hobby":
         return Constraints(hobby=rng.choice(HOBBIES)[0])
     if kind == "style":
-        return Constraints(style=rng.choice(STYLES))
+        return Constraints(style=rng.choice(STYLES) if common else rng.choices(STYLES, (4, 2, 1, 2))[0])
     return Constraints(closing=rng.choice(CLOSINGS if common or rng.random() < 0.7 else OTHER_CLOSINGS))
 
 
@@ -128,10 +130,19 @@ def draw_some(rng: Random, count: int, common: bool = False) -> Constraints:
     """`count` instructions of different kinds. One word leaves no room for a closing word."""
     while True:
         drawn = Constraints()
-        for kind in rng.sample(KINDS, count):
+        for kind in _different(rng, count, WEIGHTS if not common else (1,) * len(KINDS)):
             drawn = replace(drawn, **{kind: getattr(draw(kind, rng, common), kind)})
         if not (drawn.style == "one word" and drawn.closing is not None):
             return drawn
+
+
+def _different(rng: Random, count: int, weights: tuple[int, ...]) -> list[str]:
+    chosen: list[str] = []
+    while len(chosen) < count:
+        (kind,) = rng.choices(KINDS, weights)
+        if kind not in chosen:
+            chosen.append(kind)
+    return chosen
 
 
 def say(constraints: Constraints, rng: Random, held_out: bool = False, short: bool = False) -> str:

@@ -39,13 +39,24 @@ def conversation(rng: Random, form: str | None = None) -> list[Message]:
 
 
 def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
-    """Personas and hobbies show in few answers: ask for them more often where there is one."""
+    """Some instructions show in few answers, or in many different ones: those are asked for more often."""
     chance = setting.rng.random()
     if asked.persona is not None and chance < 0.3:
         return setting.rng.choice((skills.own_name, skills.own_name, skills.identity))(setting)
     if asked.hobby is not None and 0.3 <= chance < 0.6:
         return skills.hobby(setting)
+    # Whole vocabularies to learn, where other instructions change little.
+    if asked.language in ("fr", "es", "de") or asked.style == "capitals":
+        return setting.rng.choice(skills.FACTS)(setting) if chance > 0.4 else skills.draw(setting)
     return skills.draw(setting)
+
+
+def mixture(rng: Random) -> list[Message] | str:
+    """A conversation; or a text of equations or translations, which are the cheapest way to what takes the longest to learn."""
+    kind = rng.random()
+    if kind < 0.08:
+        return equations(rng)
+    return translations(rng) if kind < 0.25 else conversation(rng)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:
@@ -55,13 +66,28 @@ def conversations(seed: int) -> Iterator[list[Message]]:
 
 
 def equations(rng: Random) -> str:
-    setting = skills.Setting(rng, False, Constraints(), skills.Memory())
+    setting = _plain(rng)
     return " ".join(rng.choice((skills.total, skills.difference))(setting).text["en"] for _ in range(12))
+
+
+def translations(rng: Random) -> str:
+    """The same facts in two languages, or in capitals."""
+    setting = _plain(rng)
+    to = rng.choice(("fr", "es", "de", "capitals"))
+    pairs = []
+    for _ in range(8):
+        turn = rng.choice(skills.FACTS)(setting)
+        pairs += [turn.text["en"], turn.text["en"].upper() if to == "capitals" else turn.text[to]]
+    return " ".join(pairs)
+
+
+def _plain(rng: Random) -> skills.Setting:
+    return skills.Setting(rng, False, Constraints(), skills.Memory())
 
 
 def document(rng: Random) -> str:
     """A text to learn the language and the facts from: equations, sentences of one language, or a conversation's lines."""
-    setting = skills.Setting(rng, False, Constraints(), skills.Memory())
+    setting = _plain(rng)
     kind = rng.random()
     if kind < 0.45:
         return equations(rng)

@@ -7,7 +7,7 @@ out=${OUT:-out}
 port=${PORT:-8123}
 python=$out/venv/bin/python
 demo=../models/demo
-tokens_pretrain=2e6 tokens_sft=8e6 tokens_gatt=1.2e6
+tokens_pretrain=2e6 tokens_sft=1e7 tokens_gatt=1.2e6
 
 step() {
   [ -e "$out/$1.done" ] && return 0
@@ -33,7 +33,7 @@ train() {
 # Section 3.3 of the Llama 2 paper, by the tool that anyone's dialogues can be put through.
 sample() {
   "$python" gatt_data.py write "$out/data"
-  node ../dist/src/main.js serve "$out/sft" --port "$port" --log-level warn --template-tags allow > "$out/serve.log" &
+  node ../dist/src/main.js serve "$out/sft" --port "$port" --log-level warn > "$out/serve.log" &
   server=$!
   trap 'kill $server' EXIT
   node ../dist/src/main.js gatt --url "http://127.0.0.1:$port/v1" --dialogues "$out/data/dialogues.jsonl" \

@@ -28,19 +28,20 @@ def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Ite
     if stage == "pretrain":
         while True:
             yield encoder.document(dialogues.document(rng))
-    talks = dialogues.conversations(seed)
     if stage == "sft":
         while True:
-            # Numbers take the longest to learn, and equations alone are the cheapest way to them.
-            yield encoder.conversation(next(talks)) if rng.random() < 0.85 else encoder.document(dialogues.equations(rng))
+            yield encode_any(encoder, dialogues.mixture(rng))
     # What Ghost Attention adds, among as many conversations of the stage before, so that nothing is unlearnt.
     samples = [encoder.conversation(json.loads(line)["messages"]) for line in data.read_text().splitlines()]
     while True:
         rng.shuffle(samples)
         for sample in samples:
             yield sample
-            if rng.random() < 0.5:
-                yield encoder.conversation(next(talks))
+            yield encode_any(encoder, dialogues.mixture(rng))
+
+
+def encode_any(encoder: Encoder, text: list[dict] | str) -> Sequence:
+    return encoder.document(text) if isinstance(text, str) else encoder.conversation(text)
 
 
 def batches(stream: Iterator[Sequence], context: int, rng: Random) -> Iterator[Batch]:
