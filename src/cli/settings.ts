@@ -128,8 +128,7 @@ export function readSettings<Schema extends TObject>(
   const values: Values = { ...Object.fromEntries(fields.map(({ key, default: value }) => [key, value])), ...file, ...given };
   for (const { key, required, flag, placeholder, env: variable } of fields) {
     if (values[key] !== undefined) continue;
-    if (required)
-      throw new ConfigError(`--${flag} ${placeholder} is missing (${variable} would do too).`);
+    if (required) throw new ConfigError(`--${flag} ${placeholder} is missing (${variable} would do too).`);
     delete values[key];
   }
   return Object.freeze(values) as Settings<Schema>;
