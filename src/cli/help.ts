@@ -36,7 +36,7 @@ function entry(field: Field): string {
 }
 
 export interface HelpTopic {
-  /** "serve", with what follows it: "gattling serve MODEL [flags]" */
+  /** "serve", with what follows it: "gattling serve [MODEL] [flags]" */
   usage: string;
   summary: string;
   schema: TObject;

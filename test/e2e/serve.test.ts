@@ -130,8 +130,8 @@ test('the built program runs by its own name', () => {
 test('--help and --version', async () => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   expect(await finish(['--version'])).toEqual({ code: 0, stdout: `${version}\n`, stderr: '' });
-  expect((await finish(['--help'])).stdout).toMatch(/gattling serve MODEL/);
-  expect((await finish([MODEL, '--help'])).stdout).toMatch(/^Usage: gattling serve MODEL/);
+  expect((await finish(['--help'])).stdout).toMatch(/gattling serve \[MODEL\]/);
+  expect((await finish([MODEL, '--help'])).stdout).toMatch(/^Usage: gattling serve \[MODEL\]/);
   expect((await finish(['synth', '-h'])).stdout).toMatch(/^Usage: gattling synth/);
 });
 
