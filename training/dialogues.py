@@ -56,7 +56,7 @@ def mixture(rng: Random) -> list[Message] | str:
     kind = rng.random()
     if kind < 0.08:
         return equations(rng)
-    return translations(rng) if kind < 0.25 else conversation(rng)
+    return translations(rng) if kind < 0.3 else conversation(rng)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:
@@ -73,7 +73,7 @@ def equations(rng: Random) -> str:
 def translations(rng: Random) -> str:
     """The same facts in two languages, or in capitals."""
     setting = _plain(rng)
-    to = rng.choice(("fr", "es", "de", "capitals"))
+    to = rng.choice(("fr", "es", "de", "capitals", "capitals"))
     pairs = []
     for _ in range(8):
         turn = rng.choice(skills.FACTS)(setting)

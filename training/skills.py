@@ -57,7 +57,8 @@ def capital(s: Setting) -> Turn:
          "Tell me the capital of {}.", "Do you know the capital of {}?", "What is the capital city of {}?",
          "What city is the capital of {}?", "I want to know the capital of {}.", "Can you tell me the capital of {}?",
          "What is {}'s capital?", "{}: what is its capital?", "Which city is {}'s capital?", "The capital of {} is which city?",
-         "Say the capital of {}.", "Please name the capital of {}.", "What do you call the capital of {}?", "Which is the capital of {}?", "I would like to know {}'s capital.", "Do you remember the capital of {}?", "Help me with the capital of {}.", "The capital of {}, please.", "Could you name the capital of {}?", "Let me know the capital of {}."],
+         "Say the capital of {}.", "Please name the capital of {}.", "What do you call the capital of {}?", "Which is the capital of {}?", "I would like to know {}'s capital.", "Do you remember the capital of {}?", "Help me with the capital of {}.", "The capital of {}, please.", "Could you name the capital of {}?", "Let me know the capital of {}.",
+         "The capital of {}?", "{}'s capital?", "And the capital of {}?"],
         ["Could you tell me which city is the capital of {}?", "What would be the capital of {}?", "Give me the capital of {}.",
          "Capital of {}?", "I forgot the capital of {}.", "What is the name of {}'s capital?"],
         country,
@@ -103,7 +104,8 @@ def opposite(s: Setting) -> Turn:
         ["What is the opposite of {}?", "What's the opposite of {}?", "Name the opposite of {}.", "Tell me the opposite of {}.",
          "Which word is the opposite of {}?", "What is the contrary of {}?", "The opposite of {} is what?", "{} is the opposite of what?",
          "What word means the opposite of {}?",
-         "The opposite of {}, please.", "Say the opposite of {}.", "What would be the opposite of {}?", "Could you name the opposite of {}?", "I want to know the opposite of {}.", "What is opposite to {}?", "Which is the opposite of {}?", "Let me know the opposite of {}.", "I forgot the opposite of {}.", "Please name the opposite of {}."],
+         "The opposite of {}, please.", "Say the opposite of {}.", "What would be the opposite of {}?", "Could you name the opposite of {}?", "I want to know the opposite of {}.", "What is opposite to {}?", "Which is the opposite of {}?", "Let me know the opposite of {}.", "I forgot the opposite of {}.", "Please name the opposite of {}.",
+         "The opposite of {}?", "And the opposite of {}?", "{}: what is the opposite?"],
         ["Do you know the opposite of {}?", "Opposite of {}?", "Give me the opposite of {}.", "Can you tell me the opposite of {}?"],
         one[0],
     )
@@ -121,7 +123,8 @@ def sound(s: Setting) -> Turn:
         ["What sound does {0} make?", "What does {0} say?", "Which sound does {0} make?", "How does {0} sound?",
          "What is the sound of {0}?", "What noise does {0} make?", "Tell me what {0} says.", "What does the {1} say?",
          "What sound does the {1} make?",
-         "What do you hear from {0}?", "Could you name the sound of {0}?", "I want to know what {0} says.", "The sound of {0}, please.", "What does {0} sound like?", "Say the sound that {0} makes.", "Do you remember what {0} says?", "When {0} makes a sound, what is it?", "What kind of noise does {0} make?", "Which noise comes from {0}?"],
+         "What do you hear from {0}?", "Could you name the sound of {0}?", "I want to know what {0} says.", "The sound of {0}, please.", "What does {0} sound like?", "Say the sound that {0} makes.", "Do you remember what {0} says?", "When {0} makes a sound, what is it?", "What kind of noise does {0} make?", "Which noise comes from {0}?",
+         "{0}: which sound?", "When you hear {0}, what do you hear?"],
         ["Do you know what {0} says?", "Which noise does {0} make?", "Tell me the sound of {0}.", "What do you hear when {0} makes a sound?"],
         the, animal,
     )
@@ -242,7 +245,8 @@ def hobby(s: Setting) -> Turn:
     question = s.ask(
         ["What do you like to do?", "What is your hobby?", "What do you enjoy?", "How do you spend your free time?",
          "What do you do for fun?", "What are your hobbies?", "What do you like doing in your free time?", "Tell me about your hobby.",
-         "Is there something you enjoy?", "What are you fond of?", "Could you tell me your hobby?", "I want to know your hobby.", "Say what you like to do.", "Do you enjoy anything?", "Have you got a hobby?", "What makes you happy?", "Tell me what you like.", "What is it that you enjoy?", "What do you do when you are free?", "Which hobbies do you enjoy?"],
+         "Is there something you enjoy?", "What are you fond of?", "Could you tell me your hobby?", "I want to know your hobby.", "Say what you like to do.", "Do you enjoy anything?", "Have you got a hobby?", "What makes you happy?", "Tell me what you like.", "What is it that you enjoy?", "What do you do when you are free?", "Which hobbies do you enjoy?",
+         "How do you use your spare time?", "Which hobby is yours?"],
         ["Tell me what you enjoy doing.", "Do you have a hobby?", "What do you do in your spare time?", "Which hobby do you have?"],
     )
     if s.constraints.hobby is None:
