@@ -15,7 +15,7 @@ import skills
 from constraints import Constraints
 from world import CLOSINGS, FIGURES, HOBBIES, LANGUAGES
 
-DIALOGUES, TURNS = 1600, 25
+DIALOGUES, TURNS = 800, 25
 # Besides what a conversation is about anyway: what shows a persona or a hobby.
 PROBES = (skills.own_name, skills.identity, skills.hobby)
 

@@ -7,7 +7,7 @@ out=${OUT:-out}
 port=${PORT:-8123}
 python=$out/venv/bin/python
 demo=../models/demo
-tokens_pretrain=2e6 tokens_sft=1e7 tokens_gatt=1.2e6
+tokens_pretrain=2e6 tokens_sft=1.1e7 tokens_gatt=0.9e6
 
 step() {
   [ -e "$out/$1.done" ] && return 0
