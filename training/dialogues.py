@@ -15,12 +15,15 @@ from constraints import Constraints
 Message = dict[str, str]
 
 # Share of conversations of each form.
-FORMS = {"system": 50, "plain": 16, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
+FORMS = {"system": 50, "plain": 10, "memory": 14, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
 SHORT, LONG = (1, 3), (4, 25)
+MEMORIES = ((skills.tell_name, skills.ask_name), (skills.tell_favourite, skills.ask_favourite))
 
 
 def conversation(rng: Random, form: str | None = None) -> list[Message]:
     form = form or rng.choices(list(FORMS), list(FORMS.values()))[0]
+    if form == "memory":
+        return _memory(rng)
     count = rng.randint(*(LONG if form.startswith("long") else SHORT))
     plain = "plain" in form or (form == "system" and rng.random() < 0.1)
     asked = Constraints() if plain else rules.draw_some(rng, rng.choice((1, 1, 2)))
@@ -35,6 +38,18 @@ def conversation(rng: Random, form: str | None = None) -> list[Message]:
         if not plain and form != "system" and holds is asked:
             question = f"{instruction}\n\n{question}"
         messages += [{"role": "user", "content": question}, {"role": "assistant", "content": turn.answer(holds)}]
+    return messages
+
+
+def _memory(rng: Random) -> list[Message]:
+    """Something said, other things, and a question about it."""
+    setting = _plain(rng)
+    tell, ask = rng.choice(MEMORIES)
+    messages: list[Message] = []
+    for skill in (tell, *[skills.draw] * rng.randint(0, 3), ask):
+        turn = skill(setting)
+        question = skills.decorate(turn.question, rng)
+        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": turn.answer()}]
     return messages
 
 

@@ -403,6 +403,8 @@ def decorate(question: str, rng: Random, held_out: bool = False) -> str:
     before = ["Tell me, ", "I wonder, ", "One more thing: "] if held_out else [
         "Hey, ", "Quick question: ", "So, ", "Okay. ", "Now, ", "Please, ", "Well, ", "Question: ", "I have a question. ",
          "Alright, ", "Just asking: ", "Next: ",
+        "Another thing: ", "Something else: ", "One question: ", "Let me ask: ", "A question: ", "Also, ", "Then, ", "Listen: ",
+        "Here is one: ", "I am curious: ", "Maybe you know: ", "And now: ", "My question: ",
     ]
     if rng.random() < 0.2:
         lead = rng.choice(before)
