@@ -9,13 +9,14 @@ python=$out/venv/bin/python
 demo=../models/demo
 tokens_pretrain=2e6 tokens_sft=1.1e7 tokens_gatt=0.9e6
 
+# step NAME COMMAND...: once.
 step() {
   [ -e "$out/$1.done" ] && return 0
-  echo "== $1"
-  shift_name=$1
+  name=$1
   shift
+  echo "== $name"
   "$@"
-  touch "$out/$shift_name.done"
+  touch "$out/$name.done"
 }
 
 install() {
@@ -36,6 +37,10 @@ sample() {
   node ../dist/src/main.js serve "$out/sft" --port "$port" --log-level warn > "$out/serve.log" &
   server=$!
   trap 'kill $server' EXIT
+  until curl -sf "http://127.0.0.1:$port/health" > "$out/health"; do
+    kill -0 $server
+    sleep 1
+  done
   node ../dist/src/main.js gatt --url "http://127.0.0.1:$port/v1" --dialogues "$out/data/dialogues.jsonl" \
     --instructions "$out/data/instructions.txt" --out "$out/data/sampled.jsonl" \
     --combine 0.4 --ends 4 --temperature 0 --max-tokens 64 --concurrency 48 --seed 3
@@ -63,4 +68,5 @@ step sft train sft --start "$out/pretrain" --tokens $tokens_sft --seed 2
 step sample sample
 step gatt train gatt --start "$out/sft" --data "$out/data/kept.jsonl" --tokens $tokens_gatt --seed 3
 step publish publish
+step goldens "$python" goldens.py "$demo" ../test/fixtures/demo-greedy.json
 step report report
