@@ -2,7 +2,7 @@
 import type { Message, Piece, Turn } from '../types.ts';
 
 /** Between what was separate: the way of mistral-common, and of Mistral's own template for a system message. */
-export const SEPARATOR: Piece = { text: '\n\n', message: -1 };
+const SEPARATOR: Piece = { text: '\n\n', message: -1 };
 
 export const textOf = ({ pieces }: Turn): string => pieces.map(({ text }) => text).join('');
 
