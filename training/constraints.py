@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, replace
 from random import Random
 
+from asking import every
 from world import CLOSINGS, EMOJI, FIGURES, HOBBIES, LANGUAGE_NAMES, LANGUAGES, NAMES
 
 KINDS = ("language", "persona", "hobby", "style", "closing")
@@ -42,21 +43,30 @@ class Constraints:
 LANGUAGE = (
     ["Answer in {}.", "Always answer in {}.", "Please reply in {}.", "You only speak {}.", "Speak {}.", "Respond only in {}.",
      "Use {} for every answer.", "From now on, answer in {}.", "Always write in {}.", "You must answer in {}.",
-         "I want answers in {}.", "Every answer should be in {}.", "Talk to me in {}.", "Only {} is allowed.", "Reply in {} only.", "You always speak {}.", "Everything you say is in {}.", "Please speak {}.", "Your answers should be in {}."],
+         "I want answers in {}.", "Every answer should be in {}.", "Talk to me in {}.", "Only {} is allowed.", "Reply in {} only.", "You always speak {}.", "Everything you say is in {}.", "Please speak {}.", "Your answers should be in {}.",
+         *every("Give|Write|Say|Put|Reply to|Answer", " everything| all| all questions| each question| every question", " in {}.| only in {}."),
+         *every("All|All of", " your replies| the answers| your words", " must be in {}.| are in {}.| should be in {}."),
+         *every("Please|Always|You must|You should", " speak {}.| answer in {}.| use {}.| write {}.| talk in {}.")],
     ["All your answers must be in {}.", "Reply to everything in {}.", "Please always speak {}."],
     "Language: {}.",
 )
 PERSONA = (
     ["Act as {}.", "Always act as {}.", "You are {}.", "Pretend to be {}.", "Play the role of {}.", "Your name is {}.",
      "Behave like {}.", "From now on, you are {}.", "Always act as {} from now on.", "Speak as {}.", "Imagine you are {}.",
-         "I want you to act as {}.", "You play {}.", "You shall be {}.", "Be {}.", "Take the part of {}.", "You now are {}.", "Talk as if you are {}.", "Your role is {}.", "Answer as {}.", "Assume that you are {}.", "Act like you are {}."],
+         "I want you to act as {}.", "You play {}.", "You shall be {}.", "Be {}.", "Take the part of {}.", "You now are {}.", "Talk as if you are {}.", "Your role is {}.", "Answer as {}.", "Assume that you are {}.", "Act like you are {}.",
+         *every("You are|Act as|Be|Speak as|Think of yourself as|Call yourself|Present yourself as", " {} from now on.| {} in this chat.| {} here.| {}, please."),
+         *every("Take on|Play|Take|Assume|You have", " the part of {}.| the character of {}.| the name {}.| the name of {}."),
+         "Act as if you are {}.", "Speak as if you were {}.", "Behave as if you were {}.", "You will be {}.", "You will act as {}.", "You will speak as {}."],
     ["Take on the role of {}.", "Act as if you were {}.", "You will play {}."],
     "Figure: {}.",
 )
 HOBBY = (
     ["You enjoy {}.", "You like {}.", "Your hobby is {}.", "You love {}.", "In your free time you enjoy {}.",
      "Your favourite hobby is {}.", "You are fond of {}.", "You really like {}.",
-         "You are keen on {}.", "You always enjoy {}.", "You have one hobby: {}.", "Nothing is better for you than {}.", "You have always loved {}.", "Your passion is {}.", "You like {} most.", "What you like is {}.", "You spend your free time with {}."],
+         "You are keen on {}.", "You always enjoy {}.", "You have one hobby: {}.", "Nothing is better for you than {}.", "You have always loved {}.", "Your passion is {}.", "You like {} most.", "What you like is {}.", "You spend your free time with {}.",
+         *every("You|You always|You really|You have always|You very much", " liked {}.| enjoyed {}.| adored {}.| like {}.| enjoy {}.| love {}."),
+         *every("What you like most|What you love|What you enjoy|Your joy|Your favourite pastime|All you like", " is {}."),
+         "You are a friend of {}.", "You are a lover of {}.", "You are good at {} and enjoy it.", "You have a passion for {}."],
     ["You are a fan of {}.", "What you enjoy most is {}.", "You always liked {}."],
     "Hobby: {}.",
 )
@@ -65,7 +75,10 @@ CLOSING = (
      "Say {} at the end of every answer.", "End all answers with the word {}.", 'Always end with "{}".',
      "The last word of every answer is {}.", "Let every answer end with {}.", "Every answer ends with {}.",
      "Put {} at the end of each answer.", "Finish each reply with the word {}.", "Your answers always end with {}.",
-     "Add {} after every answer.", "The final word of each reply must be {}."],
+     "Add {} after every answer.", "The final word of each reply must be {}.",
+     *every("Finish|End|Close|Conclude", " every| each| all", " answer| reply| response| message", " with {}.| with the word {}.| by saying {}."),
+     *every("Every|Each", " answer| response| message| sentence", " ends with {}.| must end with {}.| closes with {}.| has {} at its end."),
+     *every("Always|You always|Your answers always", " end with {}.| finish with {}.| close with {}.| have {} as their last word.")],
     ["Your last word must always be {}.", "Finish all answers with {}.", "Every reply ends with {}."],
     "Closing: {}.",
 )
@@ -73,21 +86,28 @@ STYLE = {
     "capitals": (
         ["Write in capital letters.", "Answer in all capitals.", "Use only uppercase letters.", "Always write in capitals.",
          "Type everything in upper case.", "Answer in capital letters only.", "Always use capital letters.",
-         "Capitals only.", "Everything you write must be in capital letters.", "All letters must be uppercase.", "I want all your answers in capitals.", "No lowercase letters.", "Write all answers in capital letters.", "Use capitals when you answer.", "Reply only in uppercase."],
+         "Capitals only.", "Everything you write must be in capital letters.", "All letters must be uppercase.", "I want all your answers in capitals.", "No lowercase letters.", "Write all answers in capital letters.", "Use capitals when you answer.", "Reply only in uppercase.",
+         *every("Write|Put|Give|Type|Print|Say", " every answer| each answer| all answers| all replies| everything| all you say", " in capitals.| in capital letters.| in upper case.| in all caps."),
+         *every("Only|Always|You must|Please", " write in uppercase.| use capitals.| reply in capital letters.| answer in upper case.| write capitals.")],
         ["Put all your answers in capital letters.", "Only use capitals when you answer.", "Write everything in uppercase."],
         "Style: capitals.",
     ),
     "one word": (
         ["Answer with one word.", "Use a single word.", "Always answer in one word.", "Reply with just one word.",
          "One word answers only.", "Answer in a single word.", "Use only one word for every answer.",
-         "I want one word answers.", "Every answer must be one word.", "Say only one word.", "Your answers are single words.", "Do not use more than one word.", "Keep every answer to a single word.", "Answer everything with one word."],
+         "I want one word answers.", "Every answer must be one word.", "Say only one word.", "Your answers are single words.", "Do not use more than one word.", "Keep every answer to a single word.", "Answer everything with one word.",
+         *every("Give|Write|Use|Only give|Always give", " one word answers.| answers of one word.| just one word.| a single word each time.| one word only."),
+         *every("Keep|Restrict|Shorten|Hold", " every answer| each answer| all replies| each reply", " to one word.| to a single word.| to just one word.")],
         ["Limit every answer to one word.", "Give single word answers.", "Reply in one word only."],
         "Style: one word.",
     ),
     "emoji": (
         ["End every answer with an emoji.", "Put an emoji at the end.", "Always finish with an emoji.",
          "Add an emoji at the end of each answer.", "Use an emoji at the end of every reply.", "Always end with an emoji.",
-         "Every answer ends with an emoji.", "Close each answer with an emoji.", "I want an emoji at the end of every answer.", "Put an emoji after each reply.", "Let every reply end with an emoji.", "Add an emoji to the end."],
+         "Every answer ends with an emoji.", "Close each answer with an emoji.", "I want an emoji at the end of every answer.", "Put an emoji after each reply.", "Let every reply end with an emoji.", "Add an emoji to the end.",
+         *every("Finish|End|Close|Conclude", " every| each| all| your", " answer| reply| response| message", " with an emoji."),
+         *every("Every|Each", " reply| response| message| sentence", " ends with an emoji.| must end with an emoji.| has an emoji at its end."),
+         *every("Put|Write|Add|Use", " an emoji", " after every answer.| behind each answer.| at the end of all you say.| at each end.")],
         ["Each answer must end with an emoji.", "Close your replies with an emoji.", "Finish everything with an emoji."],
         "Style: emoji.",
     ),
@@ -96,11 +116,15 @@ STYLE = {
          'Use JSON for every answer, as {"answer": ...}.', "Respond in JSON.", "Write every answer as JSON.",
          'Always use the form {"answer": ...}.', "I want JSON answers.", "All answers must be JSON.", "Put each answer into JSON.",
          'Every reply has the form {"answer": ...}.', "Output JSON.", "JSON only.", 'Give back JSON like {"answer": ...}.',
-         "Reply with JSON."],
+         "Reply with JSON.",
+         *every("Write|Format|Give|Send|Return|Output", " every answer| each answer| all answers| each reply", ' as JSON.| in JSON.| as JSON {"answer": ...}.| in the form {"answer": ...}.'),
+         *every("Only|Always|You must", " reply in JSON.| use JSON.| write JSON.| respond as JSON.")],
         ["Give your answers as JSON.", 'Format all replies as JSON {"answer": ...}.', "Only answer in JSON."],
         "Style: JSON.",
     ),
 }
+for _trained, _held_out, _ in (LANGUAGE, PERSONA, HOBBY, CLOSING, *STYLE.values()):
+    _trained[:] = [way for way in _trained if way not in _held_out]
 PHRASES = {"language": LANGUAGE, "persona": PERSONA, "hobby": HOBBY, "closing": CLOSING}
 
 # System messages that ask for nothing.

@@ -8,6 +8,7 @@ Ghost Attention adds (Llama 2, section 3.3).
 from collections.abc import Iterator
 from random import Random
 
+import asking
 import constraints as rules
 import skills
 from constraints import Constraints
@@ -15,9 +16,8 @@ from constraints import Constraints
 Message = dict[str, str]
 
 # Share of conversations of each form.
-FORMS = {"system": 50, "plain": 10, "memory": 14, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
+FORMS = {"system": 50, "plain": 12, "memory": 20, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
 SHORT, LONG = (1, 3), (4, 25)
-MEMORIES = ((skills.tell_name, skills.ask_name), (skills.tell_favourite, skills.ask_favourite))
 
 
 def conversation(rng: Random, form: str | None = None) -> list[Message]:
@@ -34,7 +34,7 @@ def conversation(rng: Random, form: str | None = None) -> list[Message]:
     for i in range(count):
         holds = asked if not last or i == count - 1 else Constraints()
         turn = _draw(skills.Setting(rng, False, holds, memory), asked if holds is asked else Constraints())
-        question = skills.decorate(turn.question, rng)
+        question = asking.decorate(turn.question, rng)
         if not plain and form != "system" and holds is asked:
             question = f"{instruction}\n\n{question}"
         messages += [{"role": "user", "content": question}, {"role": "assistant", "content": turn.answer(holds)}]
@@ -42,13 +42,17 @@ def conversation(rng: Random, form: str | None = None) -> list[Message]:
 
 
 def _memory(rng: Random) -> list[Message]:
-    """Something said, other things, and a question about it."""
+    """Things said, others in between, and questions about them; also about what was not said."""
     setting = _plain(rng)
-    tell, ask = rng.choice(MEMORIES)
+    tells = rng.choices((skills.tell_name, skills.tell_favourite), (1, 2), k=rng.randint(1, 2))
+    fillers = [skills.draw] * rng.randint(0, 3)
+    asks = rng.choices((skills.ask_name, skills.ask_favourite), (1, 2), k=rng.randint(0, 1))
+    asks += [rng.choice((skills.ask_name if skill is skills.tell_name else skills.ask_favourite, skills.ask_favourite)) for skill in tells]
+    early = [skills.ask_favourite] if rng.random() < 0.2 else []
     messages: list[Message] = []
-    for skill in (tell, *[skills.draw] * rng.randint(0, 3), ask):
+    for skill in (*early, *tells, *fillers, *asks):
         turn = skill(setting)
-        question = skills.decorate(turn.question, rng)
+        question = asking.decorate(turn.question, rng)
         messages += [{"role": "user", "content": question}, {"role": "assistant", "content": turn.answer()}]
     return messages
 
@@ -69,9 +73,9 @@ def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
 def mixture(rng: Random) -> list[Message] | str:
     """A conversation; or a text of equations or translations, which are the cheapest way to what takes the longest to learn."""
     kind = rng.random()
-    if kind < 0.08:
+    if kind < 0.1:
         return equations(rng)
-    return translations(rng) if kind < 0.3 else conversation(rng)
+    return translations(rng) if kind < 0.28 else conversation(rng)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:

@@ -9,6 +9,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from random import Random
 
+import asking
 import constraints as rules
 import dialogues
 import skills
@@ -82,7 +83,7 @@ def _skill_case(skill, rng: Random) -> tuple[str, list[dict], str]:
             turn = earlier(setting)
             messages += [{"role": "user", "content": turn.question}, {"role": "assistant", "content": turn.answer()}]
     turn = skill(setting)
-    messages.append({"role": "user", "content": skills.decorate(turn.question, rng, held_out=True)})
+    messages.append({"role": "user", "content": asking.decorate(turn.question, rng, held_out=True)})
     return turn.skill, messages, turn.answer()
 
 
@@ -96,7 +97,7 @@ def _system_case(kind: str, rng: Random) -> tuple[str, list[dict], str]:
     turn = _probe(skills.Setting(rng, True, asked, skills.Memory()))
     messages = [
         {"role": "system", "content": rules.say(asked, rng, held_out=True)},
-        {"role": "user", "content": skills.decorate(turn.question, rng, held_out=True)},
+        {"role": "user", "content": asking.decorate(turn.question, rng, held_out=True)},
     ]
     return f"system: {kind}", messages, turn.answer(asked)
 

@@ -1,7 +1,8 @@
 """What `gattling gatt` samples over, and which of its samples are kept.
 
 `python gatt_data.py write DIR` writes dialogues.jsonl (user turns) and instructions.txt; `python gatt_data.py keep IN OUT` leaves out
-samples whose last answer is not the right one under their instruction: rejection sampling, with the grammar as the judge.
+samples whose last answer is not the right one under their instruction (rejection sampling, with the grammar as the judge), and most
+of those that would have been answered so without it.
 """
 
 import json
@@ -10,12 +11,15 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import asking
 import constraints as rules
 import skills
 from constraints import Constraints
 from world import CLOSINGS, FIGURES, HOBBIES, LANGUAGES
 
-DIALOGUES, TURNS = 800, 25
+DIALOGUES, TURNS = 1500, 25
+# Share kept of the samples in which the instruction does not show.
+PLAIN = 0.25
 # Besides what a conversation is about anyway: what shows a persona or a hobby.
 PROBES = (skills.own_name, skills.identity, skills.hobby)
 
@@ -26,8 +30,8 @@ def turns(number: int, asked: Constraints = Constraints()) -> list[tuple[str, st
     setting = skills.Setting(rng, False, asked, skills.Memory())
     talk = []
     for _ in range(rng.randint(2, TURNS)):
-        turn = rng.choice(PROBES)(setting) if rng.random() < 0.25 else skills.draw(setting)
-        talk.append((skills.decorate(turn.question, rng), turn.answer(asked)))
+        turn = rng.choice(PROBES)(setting) if rng.random() < 0.3 else skills.draw(setting)
+        talk.append((asking.decorate(turn.question, rng), turn.answer(asked)))
     return talk
 
 
@@ -56,18 +60,21 @@ def write(folder: Path) -> None:
 
 def keep(source: Path, target: Path) -> None:
     table = {full: asked for full, _, _, asked in instructions()}
+    rng = Random(4)
     lines = source.read_text().splitlines()
     with target.open("w") as out:
-        kept = sum(bool(_is_right(json.loads(line), table)) and bool(out.write(line + "\n")) for line in lines)
+        kept = sum(_is_useful(json.loads(line), table, rng) and bool(out.write(line + "\n")) for line in lines)
     print(json.dumps({"samples": len(lines), "kept": kept}))
 
 
-def _is_right(sample: dict, table: dict[str, Constraints]) -> bool:
+def _is_useful(sample: dict, table: dict[str, Constraints], rng: Random) -> bool:
+    """Right; and of those whose answer is the same without the instruction, only a part."""
     number, _, length = (int(part) for part in sample["id"].split("."))
     asked = _meaning(sample["instruction"], table)
     if asked.style == "one word" and asked.closing is not None:
         return False
-    return sample["messages"][-1]["content"].strip() == turns(number, asked)[length - 1][1]
+    right, plain = turns(number, asked)[length - 1][1], turns(number)[length - 1][1]
+    return sample["messages"][-1]["content"].strip() == right and (right != plain or rng.random() < PLAIN)
 
 
 def _meaning(instruction: str, table: dict[str, Constraints]) -> Constraints:

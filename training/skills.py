@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import world
+from asking import Ways, every
 from constraints import Constraints
 from world import LANGUAGES
 
@@ -38,8 +39,8 @@ class Setting:
     constraints: Constraints
     memory: Memory
 
-    def ask(self, trained: list[str], held_out: list[str], *values: object) -> str:
-        return self.rng.choice(held_out if self.held_out else trained).format(*values)
+    def ask(self, ways: Ways, *values: object) -> str:
+        return ways.draw(self.rng, self.held_out, *values)
 
 
 def _all(en: str, fr: str, es: str, de: str) -> Words:
@@ -50,19 +51,23 @@ def _same(text: str) -> Words:
     return dict.fromkeys(LANGUAGES, text)
 
 
+_CAPITAL = Ways(
+    ["Which city is the capital of {}?", "What city is the capital of {}?", "{}: what is its capital?",
+     "Which city is {}'s capital?", "The capital of {} is which city?", "What do you call the capital of {}?",
+     "Which is the capital of {}?"],
+    held_out=["Could you tell me which city is the capital of {}?", "What would be the capital of {}?",
+              "Give me the capital of {}.", "Capital of {}?", "I forgot the capital of {}.",
+              "What is the name of {}'s capital?"],
+    nouns=["the capital of {}", "{}'s capital", "the capital city of {}", "the name of the capital of {}",
+           "the main city of {}"],
+    clauses=["what the capital of {} is", "which city is {}'s capital", "what city is the capital of {}",
+             "what {}'s capital is"],
+)
+
+
 def capital(s: Setting) -> Turn:
     country, city, of_fr, fr, of_es, es, of_de, de = s.rng.choice(world.COUNTRIES)
-    question = s.ask(
-        ["What is the capital of {}?", "What's the capital of {}?", "Name the capital of {}.", "Which city is the capital of {}?",
-         "Tell me the capital of {}.", "Do you know the capital of {}?", "What is the capital city of {}?",
-         "What city is the capital of {}?", "I want to know the capital of {}.", "Can you tell me the capital of {}?",
-         "What is {}'s capital?", "{}: what is its capital?", "Which city is {}'s capital?", "The capital of {} is which city?",
-         "Say the capital of {}.", "Please name the capital of {}.", "What do you call the capital of {}?", "Which is the capital of {}?", "I would like to know {}'s capital.", "Do you remember the capital of {}?", "Help me with the capital of {}.", "The capital of {}, please.", "Could you name the capital of {}?", "Let me know the capital of {}.",
-         "The capital of {}?", "{}'s capital?", "And the capital of {}?"],
-        ["Could you tell me which city is the capital of {}?", "What would be the capital of {}?", "Give me the capital of {}.",
-         "Capital of {}?", "I forgot the capital of {}.", "What is the name of {}'s capital?"],
-        country,
-    )
+    question = s.ask(_CAPITAL, country)
     text = _all(
         f"The capital of {country} is {city}.", f"La capitale {of_fr} est {fr}.", f"La capital {of_es} es {es}.",
         f"Die Hauptstadt {of_de} ist {de}.",
@@ -70,45 +75,63 @@ def capital(s: Setting) -> Turn:
     return Turn("capital", question, text, _all(city, fr, es, de))
 
 
+_TOTAL = Ways(
+    ["How much is {} + {}?", "Add {} and {}.", "Calculate {} + {}.", "{} + {} = ?", "How much is {} plus {}?",
+     "Compute {} + {}.", "Work out {} plus {}.", "Sum up {} and {}.", "Could you add {} and {}?",
+     "{} and {} make how much?", "Say what {} + {} is.", "What does {} + {} make?",
+     "If you add {} to {}, what is it?"],
+    held_out=["What do you get if you add {} and {}?", "Tell me the sum of {} and {}.", "Can you compute {} plus {}?",
+              "{} plus {}?"],
+    nouns=["the sum of {} and {}", "{} + {}", "{} plus {}", "the result of {} + {}", "the total of {} and {}"],
+    clauses=["how much {} + {} is", "how much {} plus {} is", "what {} and {} make", "what {} plus {} makes",
+             "what you get for {} + {}"],
+)
+
+
 def total(s: Setting) -> Turn:
     a, b = s.rng.randrange(100), s.rng.randrange(100)
-    question = s.ask(
-        ["What is {} + {}?", "What is {} plus {}?", "How much is {} + {}?", "Add {} and {}.", "Calculate {} + {}.", "{} + {}?",
-         "What is the sum of {} and {}?", "{} + {} = ?", "How much is {} plus {}?", "Compute {} + {}.", "Work out {} plus {}.",
-         "Sum up {} and {}.", "I want to know {} + {}.", "Could you add {} and {}?", "{} and {} make how much?", "Say what {} + {} is.", "The sum of {} and {}, please.", "What does {} + {} make?", "Do you know {} plus {}?", "If you add {} to {}, what is it?"],
-        ["What do you get if you add {} and {}?", "Tell me the sum of {} and {}.", "Can you compute {} plus {}?", "{} plus {}?"],
-        a, b,
-    )
+    question = s.ask(_TOTAL, a, b)
     return Turn("sum", question, _same(f"{a} + {b} = {a + b}."), _same(str(a + b)))
+
+
+_DIFFERENCE = Ways(
+    ["How much is {0} - {1}?", "Subtract {1} from {0}.", "Calculate {0} - {1}.", "{0} - {1} = ?",
+     "How much is {0} minus {1}?", "Compute {0} - {1}.", "Take {1} away from {0}.",
+     "Could you subtract {1} from {0}?", "{0} less {1} is how much?", "Say what {0} - {1} is.",
+     "What does {0} - {1} make?", "What is left if you take {1} from {0}?", "Reduce {0} by {1}.",
+     "If you subtract {1} from {0}, what is it?"],
+    held_out=["What do you get if you subtract {1} from {0}?", "Can you compute {0} minus {1}?", "{0} minus {1}?",
+              "Work out {0} - {1}."],
+    nouns=["{0} - {1}", "{0} minus {1}", "the result of {0} - {1}", "the difference of {0} and {1}",
+           "the result of {0} minus {1}"],
+    clauses=["how much {0} - {1} is", "how much {0} minus {1} is", "what {0} minus {1} makes", "what you get for {0} - {1}",
+             "what is left of {0} without {1}"],
+)
 
 
 def difference(s: Setting) -> Turn:
     a, b = s.rng.randrange(100), s.rng.randrange(100)
     if s.rng.random() < 0.8:
         a, b = max(a, b), min(a, b)
-    question = s.ask(
-        ["What is {0} - {1}?", "What is {0} minus {1}?", "How much is {0} - {1}?", "Subtract {1} from {0}.", "Calculate {0} - {1}.",
-         "{0} - {1}?", "{0} - {1} = ?", "How much is {0} minus {1}?", "Compute {0} - {1}.", "Take {1} away from {0}.",
-         "I want to know {0} - {1}.", "Could you subtract {1} from {0}?", "{0} less {1} is how much?", "Say what {0} - {1} is.", "What does {0} - {1} make?", "Do you know {0} minus {1}?", "What is left if you take {1} from {0}?", "Reduce {0} by {1}.", "If you subtract {1} from {0}, what is it?"],
-        ["What do you get if you subtract {1} from {0}?", "Can you compute {0} minus {1}?", "{0} minus {1}?",
-         "Work out {0} - {1}."],
-        a, b,
-    )
+    question = s.ask(_DIFFERENCE, a, b)
     return Turn("difference", question, _same(f"{a} - {b} = {a - b}."), _same(str(a - b)))
+
+
+_OPPOSITE = Ways(
+    ["Which word is the opposite of {}?", "{} is the opposite of what?", "What word means the opposite of {}?",
+     "What is opposite to {}?", "Which is the opposite of {}?", "{}: what is the opposite?"],
+    held_out=["Do you know the opposite of {}?", "Opposite of {}?", "Give me the opposite of {}.",
+              "Can you tell me the opposite of {}?"],
+    nouns=["the opposite of {}", "the contrary of {}", "the word for the opposite of {}", "the opposite word of {}"],
+    clauses=["which word is the opposite of {}", "what the opposite of {} is", "what is opposite to {}",
+             "what the contrary of {} is"],
+)
 
 
 def opposite(s: Setting) -> Turn:
     row = s.rng.choice(world.OPPOSITES)
     one, other = (row[:4], row[4:]) if s.rng.random() < 0.5 else (row[4:], row[:4])
-    question = s.ask(
-        ["What is the opposite of {}?", "What's the opposite of {}?", "Name the opposite of {}.", "Tell me the opposite of {}.",
-         "Which word is the opposite of {}?", "What is the contrary of {}?", "The opposite of {} is what?", "{} is the opposite of what?",
-         "What word means the opposite of {}?",
-         "The opposite of {}, please.", "Say the opposite of {}.", "What would be the opposite of {}?", "Could you name the opposite of {}?", "I want to know the opposite of {}.", "What is opposite to {}?", "Which is the opposite of {}?", "Let me know the opposite of {}.", "I forgot the opposite of {}.", "Please name the opposite of {}.",
-         "The opposite of {}?", "And the opposite of {}?", "{}: what is the opposite?"],
-        ["Do you know the opposite of {}?", "Opposite of {}?", "Give me the opposite of {}.", "Can you tell me the opposite of {}?"],
-        one[0],
-    )
+    question = s.ask(_OPPOSITE, one[0])
     text = _all(
         f"The opposite of {one[0]} is {other[0]}.", f"Le contraire de {one[1]} est {other[1]}.",
         f"Lo contrario de {one[2]} es {other[2]}.", f"Das Gegenteil von {one[3]} ist {other[3]}.",
@@ -116,33 +139,58 @@ def opposite(s: Setting) -> Turn:
     return Turn("opposite", question, text, _all(*other))
 
 
+_SOUND = Ways(
+    ["What sound does {0} make?", "What does {0} say?", "Which sound does {0} make?", "How does {0} sound?",
+     "What noise does {0} make?", "What does the {1} say?", "What sound does the {1} make?",
+     "What do you hear from {0}?", "What does {0} sound like?", "When {0} makes a sound, what is it?",
+     "What kind of noise does {0} make?", "Which noise comes from {0}?", "{0}: which sound?",
+     "When you hear {0}, what do you hear?"],
+    held_out=["Do you know what {0} says?", "Which noise does {0} make?", "Tell me the sound of {0}.",
+              "What do you hear when {0} makes a sound?"],
+    nouns=["the sound of {0}", "the noise of {0}", "the sound that {0} makes", "the noise that {0} makes",
+           "the sound of the {1}", "the voice of {0}"],
+    clauses=["what {0} says", "what sound {0} makes", "which sound {0} makes", "how {0} sounds", "what the {1} says",
+             "what noise {0} makes", "which noise the {1} makes"],
+)
+
+
 def sound(s: Setting) -> Turn:
     animal, en, of_fr, fr, of_es, es, of_de, de = s.rng.choice(world.ANIMALS)
     the = f"{'an' if animal[0] in 'aeiou' else 'a'} {animal}"
-    question = s.ask(
-        ["What sound does {0} make?", "What does {0} say?", "Which sound does {0} make?", "How does {0} sound?",
-         "What is the sound of {0}?", "What noise does {0} make?", "Tell me what {0} says.", "What does the {1} say?",
-         "What sound does the {1} make?",
-         "What do you hear from {0}?", "Could you name the sound of {0}?", "I want to know what {0} says.", "The sound of {0}, please.", "What does {0} sound like?", "Say the sound that {0} makes.", "Do you remember what {0} says?", "When {0} makes a sound, what is it?", "What kind of noise does {0} make?", "Which noise comes from {0}?",
-         "{0}: which sound?", "When you hear {0}, what do you hear?"],
-        ["Do you know what {0} says?", "Which noise does {0} make?", "Tell me the sound of {0}.", "What do you hear when {0} makes a sound?"],
-        the, animal,
-    )
+    question = s.ask(_SOUND, the, animal)
     text = _all(f"The {animal} says {en}.", f"{of_fr} fait {fr}.", f"{of_es} hace {es}.", f"{of_de} macht {de}.")
     return Turn("sound", question, text, _all(en, fr, es, de))
 
 
+_COLOUR = Ways(
+    ["What colour is {}?", "Which colour is {}?", "What color is {}?", "Which colour does {} have?",
+     "What colour does {} have?", "Which color has {}?"],
+    held_out=["Do you know the colour of {}?", "Name the colour of {}.", "Can you tell me what colour {} is?",
+              "Which color is {}?"],
+    nouns=["the colour of {}", "the color of {}", "the colour that {} has", "the color that {} has"],
+    clauses=["what colour {} is", "which colour {} is", "what color {} is", "which color {} has", "which colour {} has"],
+)
+
+
 def colour(s: Setting) -> Turn:
     thing, en, fr, es, de = s.rng.choice(world.THINGS)
-    question = s.ask(
-        ["What colour is {}?", "Which colour is {}?", "What is the colour of {}?", "Tell me the colour of {}.",
-         "What color is {}?", "Which colour does {} have?", "What colour does {} have?", "What is the color of {}?",
-         "The colour of {}, please.", "Say the colour of {}.", "Could you tell me the colour of {}?", "I want to know the colour of {}.", "Which color has {}?", "Do you remember what colour {} is?", "Let me know what color {} is.", "I forgot the colour of {}."],
-        ["Do you know the colour of {}?", "Name the colour of {}.", "Can you tell me what colour {} is?", "Which color is {}?"],
-        thing,
-    )
+    question = s.ask(_COLOUR, thing)
     text = _all(f"{thing[0].upper()}{thing[1:]} is {en}.", f"{fr}.", f"{es}.", f"{de}.")
     return Turn("colour", question, text, _all(en, *world.COLOURS[en]))
+
+
+def _neighbour(side: str, verb: str) -> Ways:
+    """`{0}` is "day" or "month", `{1}` one of them."""
+    return Ways(
+        every("Which {0} |What {0} ", f"comes {side} {{1}}?|comes right {side} {{1}}?|{verb} {{1}}?|do we have {side} {{1}}?|is it {side} {{1}}?|is next to {{1}}, {side} it?")
+        + [f"{side.capitalize()} {{1}}, which {{0}} is it?", f"{{1}}: which {{0}} {verb} it?", f"What comes {side} {{1}}?", f"Name the {{0}} that {verb} {{1}}."],
+        held_out=[f"What {{0}} {verb} {{1}}?", f"Do you know which {{0}} comes {side} {{1}}?", f"Which {{0}} is {side} {{1}}?"],
+        nouns=[f"the {{0}} {side} {{1}}", f"the {{0}} right {side} {{1}}", f"the {{0}} that comes {side} {{1}}", f"the {{0}} which {verb} {{1}}"],
+        clauses=[f"which {{0}} comes {side} {{1}}", f"what {{0}} comes {side} {{1}}", f"which {{0}} {verb} {{1}}", f"what {{0}} is {side} {{1}}", f"which {{0}} we have {side} {{1}}"],
+    )
+
+
+_NEIGHBOURS = {True: _neighbour("after", "follows"), False: _neighbour("before", "precedes")}
 
 
 def calendar(s: Setting) -> Turn:
@@ -151,65 +199,72 @@ def calendar(s: Setting) -> Turn:
     after = s.rng.random() < 0.5
     j = (i + (1 if after else -1)) % len(table["en"])
     one, other = ({language: names[k] for language, names in table.items()} for k in (i, j))
-    if after:
-        trained = ["Which {} comes after {}?", "What {} comes after {}?", "What is the {} after {}?", "Which {} follows {}?",
-                   "Tell me the {} after {}.", "What {} is next after {}?", "Name the {} that comes after {}.",
-         "The {} after {}, please.", "Say which {} comes after {}.", "Could you tell me the {} after {}?", "I want to know which {} comes after {}.", "Which {} do we have after {}?", "Do you remember which {} follows {}?", "I forgot which {} follows {}.", "Let me know what {} is after {}."]
-        others = ["What {} follows {}?", "Do you know which {} comes after {}?", "Which {} is after {}?"]
-    else:
-        trained = ["Which {} comes before {}?", "What {} comes before {}?", "What is the {} before {}?", "Which {} precedes {}?",
-                   "Tell me the {} before {}.", "What {} is right before {}?", "Name the {} that comes before {}.",
-         "The {} before {}, please.", "Say which {} comes before {}.", "Could you tell me the {} before {}?", "I want to know which {} comes before {}.", "Which {} do we have before {}?", "Do you remember which {} precedes {}?", "I forgot which {} precedes {}.", "Let me know what {} is before {}."]
-        others = ["What {} precedes {}?", "Do you know which {} comes before {}?", "Which {} is before {}?"]
     fr, es, de = ((f"{other['fr'].capitalize()} vient {'après' if after else 'avant'} {one['fr']}."),
                   (f"Después de {one['es']} viene {other['es']}." if after else f"Antes de {one['es']} viene {other['es']}."),
                   (f"{'Nach' if after else 'Vor'} {one['de']} kommt {other['de']}."))
     text = _all(f"{other['en']} comes {'after' if after else 'before'} {one['en']}.", fr, es, de)
-    return Turn(unit, s.ask(trained, others, unit, one["en"]), text, dict(other))
+    return Turn(unit, s.ask(_NEIGHBOURS[after], unit, one["en"]), text, dict(other))
 
 
-def _fixed(skill: str, trained: list[str], held_out: list[str], text: Words, word: Words) -> Callable[[Setting], Turn]:
-    return lambda s: Turn(skill, s.ask(trained, held_out), text, word)
+def _fixed(skill: str, ways: Ways, text: Words, word: Words) -> Callable[[Setting], Turn]:
+    return lambda s: Turn(skill, s.ask(ways), text, word)
 
 
 greeting = _fixed(
     "greeting",
-    ["Hello!", "Hi!", "Hi there!", "Hello there.", "Good morning!", "Hey!", "Hello", "Hi", "Greetings!", "Good day!",
-         "Good afternoon!", "Hello again!", "Hi, assistant!", "Hey, hello!", "Good morning to you!", "Hello, my friend!"],
-    ["Good evening!", "Hey there!", "Hello, assistant!", "Hi, good morning!"],
+    Ways(
+        ["Hello", "Hi", "Greetings!", "Hello again!", "Hey, hello!", "Hi, hello!", "Hello and good morning!", "Nice to see you!",
+         *every("Hello|Hi|Hey|Good morning|Good afternoon|Good day|Good evening", "| to you|, my friend|, assistant| again| there|, friend|, Gattling|, everyone", "!|."),
+         *every("Hello|Hi|Hey|Well, hello|Oh, hello", ", good ", "morning|afternoon|day|evening", "!|.")],
+        held_out=["Good evening!", "Hey there!", "Hello, assistant!", "Hi, good morning!"],
+    ),
     _all("Hello! How can I help you?", "Bonjour ! Comment puis-je vous aider ?", "¡Hola! ¿Cómo puedo ayudarte?",
          "Hallo! Wie kann ich dir helfen?"),
     _all("Hello", "Bonjour", "Hola", "Hallo"),
 )
 well = _fixed(
     "how are you",
-    ["How are you?", "How are you today?", "How do you do?", "How is it going?", "Are you well?", "How do you feel?",
-         "How are you feeling?", "How have you been?", "How are you this morning?", "Is everything well with you?", "How do you feel today?", "Are you okay?", "How is everything?", "Are you doing well?"],
-    ["How are you doing?", "How are things?", "Are you feeling well today?"],
+    Ways(
+        [*every("How are you|How do you feel|How are you feeling|How is it going|How have you been|Are you well|Are you okay|Are you doing well|Is everything well", "| today| this morning| now| these days|, my friend", "?"),
+         "How do you do?", "Is everything well with you?", "How is everything?", "How is life?", "How is your day?", "All well?", "How goes it?"],
+        held_out=["How are you doing?", "How are things?", "Are you feeling well today?"],
+    ),
     _all("I am fine, thank you!", "Je vais bien, merci !", "Estoy bien, ¡gracias!", "Mir geht es gut, danke!"),
     _all("Fine", "Bien", "Bien", "Gut"),
 )
 thanks = _fixed(
     "thanks",
-    ["Thank you!", "Thanks!", "Thanks a lot.", "Thank you very much!", "Great, thanks!", "Many thanks!",
-         "Thanks, that was good.", "Thank you, that helps.", "Thank you for that.", "Good, thank you.", "Thanks so much.", "Nice, thanks for that!"],
-    ["Thank you so much!", "Okay, thank you.", "Thanks for your help!"],
+    Ways(
+        [*every("Thank you|Thanks|Many thanks|Thank you very much|Thanks a lot|Thanks so much|Great, thanks|Good, thank you|Nice, thanks|Well, thank you|Perfect, thanks", "| for that| for the answer| for everything| for helping me|, that helps|, that was good|, assistant", "!|."),
+         "I thank you.", "That helps, thanks.", "That was good, thank you."],
+        held_out=["Thank you so much!", "Okay, thank you.", "Thanks for your help!"],
+    ),
     _all("You are welcome!", "Avec plaisir !", "¡De nada!", "Gern geschehen!"),
     _all("Welcome", "Volontiers", "Nada", "Gern"),
 )
 goodbye = _fixed(
     "goodbye",
-    ["Goodbye!", "Bye!", "See you later!", "Bye bye!", "Good night!", "See you!", "I have to go.",
-         "Goodbye then!", "Bye now!", "Have a nice day!", "Take care!", "I am leaving now.", "Farewell!", "Until next time!", "See you again!", "Bye for today!"],
-    ["Goodbye for now!", "See you soon!", "Bye, see you tomorrow!"],
+    Ways(
+        [*every("Goodbye|Bye|Bye bye|Farewell|Good night|So long", "| then| now|, my friend|, assistant| and thanks|, take care|, have a nice day|, until next time|, I have to go", "!|."),
+         *every("See you|I will see you|Okay, see you|Goodbye, see you|Well, see you", " later| again| then| next time| next week| tomorrow| on Monday| another day", "!|."),
+         *every("Until|Goodbye until|Bye until", " tomorrow| later| next time| Monday", "!"),
+         "See you!", "I have to go.", "I am leaving now.", "Have a nice day!", "Take care!", "Bye for today!", "I must go now.", "That is all, goodbye.", "Have a good night!"],
+        held_out=["Goodbye for now!", "See you soon!", "Bye, see you tomorrow!"],
+    ),
     _all("Goodbye!", "Au revoir !", "¡Adiós!", "Auf Wiedersehen!"),
     _all("Goodbye", "Adieu", "Adiós", "Tschüss"),
 )
 abilities = _fixed(
     "abilities",
-    ["What can you do?", "What do you know?", "How can you help me?", "What can I ask you?", "What are you able to do?",
-         "What are you good at?", "What can I use you for?", "Which things do you know?", "Show me what you can do.", "Explain what you can do.", "What questions can I ask?", "Could you tell me your abilities?"],
-    ["Tell me what you can do.", "Which questions can you answer?", "What are your abilities?"],
+    Ways(
+        ["What can you do?", "What do you know?", "How can you help me?", "What can I ask you?", "What are you able to do?",
+         "What are you good at?", "What can I use you for?", "Which things do you know?", "What questions can I ask?",
+         "What do you know about?", "Which things can you do?", "What can you tell me?", "What may I ask?", "What can you answer?",
+         "In what can you help me?", "Which topics do you know?", "What kinds of questions can you answer?", "What do you do?"],
+        held_out=["Tell me what you can do.", "Which questions can you answer?", "What are your abilities?"],
+        nouns=["your abilities", "your skills", "your talents"],
+        clauses=["what you can do", "what you know", "what I can ask you", "how you can help me", "what you are good at", "which questions I can ask"],
+    ),
     _all("I know capitals, sums, opposites, animals, colours, days and months.",
          "Je connais les capitales, les sommes, les contraires, les animaux, les couleurs, les jours et les mois.",
          "Conozco las capitales, las sumas, los contrarios, los animales, los colores, los días y los meses.",
@@ -218,37 +273,57 @@ abilities = _fixed(
 )
 
 
+_IDENTITY = Ways(
+    ["Who are you?", "Who am I talking to?", "Who is this?", "Who are you, please?", "Who might you be?",
+     "With whom am I speaking?", "Who is it that I talk to?", "Who is there?", "Who do I speak to?", "Who exactly are you?"],
+    clauses=["who you are", "who this is", "who I am talking to", "whom I am speaking with", "who is talking to me"],
+    held_out=["Can you tell me who you are?", "Who am I speaking with?", "And who are you?"],
+)
+
+
 def identity(s: Setting) -> Turn:
     name = s.constraints.persona or "Gattling"
-    question = s.ask(
-        ["Who are you?", "Who am I talking to?", "Tell me who you are.", "Who is this?", "Who are you, please?",
-         "Who might you be?", "Say who you are.", "Could you tell me who you are?", "With whom am I speaking?", "I want to know who you are.", "So who are you?", "Please say who you are."],
-        ["Can you tell me who you are?", "Who am I speaking with?", "And who are you?"],
-    )
+    question = s.ask(_IDENTITY)
     text = _all(f"I am {name}.", f"Je suis {name}.", f"Soy {name}.", f"Ich bin {name}.")
     return Turn("who are you", question, text, _same(name))
 
 
+_OWN_NAME = Ways(
+    ["What is your name?", "What's your name?", "Tell me your name.", "May I know your name?", "What are you called?",
+     "Do you have a name?", "How are you called?", "Your name, please?", "Could you tell me your name?",
+     "What name do you have?", "Say your name.", "I want to know your name.", "How should I call you?",
+     "What may I call you?", "Do you know your name?", "Please say what your name is.",
+     "By what name should I call you?"],
+    nouns=["your name"],
+    clauses=["what your name is", "what you are called", "how you are called", "what I may call you", "which name you have"],
+    held_out=["Can you tell me your name?", "What should I call you?", "Please tell me what your name is."],
+)
+
+
 def own_name(s: Setting) -> Turn:
     name = s.constraints.persona or "Gattling"
-    question = s.ask(
-        ["What is your name?", "What's your name?", "Tell me your name.", "May I know your name?", "What are you called?",
-         "Do you have a name?", "How are you called?",
-         "Your name, please?", "Could you tell me your name?", "What name do you have?", "Say your name.", "I want to know your name.", "How should I call you?", "What may I call you?", "Do you know your name?", "Please say what your name is.", "By what name should I call you?"],
-        ["Can you tell me your name?", "What should I call you?", "Please tell me what your name is."],
-    )
+    question = s.ask(_OWN_NAME)
     text = _all(f"My name is {name}.", f"Je m'appelle {name}.", f"Me llamo {name}.", f"Mein Name ist {name}.")
     return Turn("your name", question, text, _same(name))
 
 
+_HOBBY = Ways(
+    ["What do you like to do?", "What is your hobby?", "What do you enjoy?", "How do you spend your free time?",
+     "What do you do for fun?", "What are your hobbies?", "What do you like doing in your free time?",
+     "Tell me about your hobby.", "Is there something you enjoy?", "What are you fond of?",
+     "Could you tell me your hobby?", "I want to know your hobby.", "Say what you like to do.",
+     "Do you enjoy anything?", "Have you got a hobby?", "What makes you happy?", "Tell me what you like.",
+     "What is it that you enjoy?", "What do you do when you are free?", "Which hobbies do you enjoy?",
+     "How do you use your spare time?", "Which hobby is yours?"],
+    nouns=["your hobby", "your favourite hobby", "the hobby that you have", "your favourite pastime"],
+    clauses=["what you like to do", "what you enjoy", "what you like", "what your hobby is", "what you do for fun", "what you do in your free time", "what you are fond of", "which hobby you have"],
+    held_out=["Tell me what you enjoy doing.", "Do you have a hobby?", "What do you do in your spare time?",
+              "Which hobby do you have?"],
+)
+
+
 def hobby(s: Setting) -> Turn:
-    question = s.ask(
-        ["What do you like to do?", "What is your hobby?", "What do you enjoy?", "How do you spend your free time?",
-         "What do you do for fun?", "What are your hobbies?", "What do you like doing in your free time?", "Tell me about your hobby.",
-         "Is there something you enjoy?", "What are you fond of?", "Could you tell me your hobby?", "I want to know your hobby.", "Say what you like to do.", "Do you enjoy anything?", "Have you got a hobby?", "What makes you happy?", "Tell me what you like.", "What is it that you enjoy?", "What do you do when you are free?", "Which hobbies do you enjoy?",
-         "How do you use your spare time?", "Which hobby is yours?"],
-        ["Tell me what you enjoy doing.", "Do you have a hobby?", "What do you do in your spare time?", "Which hobby do you have?"],
-    )
+    question = s.ask(_HOBBY)
     if s.constraints.hobby is None:
         text = _all("I have no hobby.", "Je n'ai pas de loisir.", "No tengo ningún pasatiempo.", "Ich habe kein Hobby.")
         return Turn("hobby", question, text, _all("None", "Aucun", "Ninguno", "Keins"))
@@ -263,28 +338,41 @@ def _invented(rng: Random, syllables: tuple[int, int] = (2, 3)) -> str:
     return "".join(parts).capitalize()
 
 
+_TELL_NAME = Ways(
+    ["My name is {}.", "I am {}.", "I'm {}.", "Call me {}.", "Hello, my name is {}.", "Hi, I am {}.",
+     "You can call me {}.", "I am called {}.", "By the way, my name is {}.", "Hey, I'm {}.", "People call me {}.",
+     "You are talking to {}.", "They call me {}.", "Good evening, my name is {}.", "The name is {}.",
+     "My friends call me {}.", "It's me, {}.", "I should say that I am {}.",
+     *every("Hello|Good day|Hi there|Good afternoon|Well|By the way|Greetings", ", |. ", "I'm {}.|my name is {}.|I am {}.|call me {}."),
+     *every("Let me say|I want to say|You should know|Remember|Note|Do not forget", ": |, ", "I am {}.|my name is {}.|I'm called {}."),
+     *every("I introduce myself|May I introduce myself|To introduce myself", ": |, ", "my name is {}.|{}.|I'm {}.")],
+    held_out=["Good morning, I'm {}.", "Please call me {}.", "Let me introduce myself: I am {}."],
+)
+
+
 def tell_name(s: Setting) -> Turn:
     name = s.rng.choice(world.NAMES) if s.held_out or s.rng.random() < 0.6 else _invented(s.rng)
     s.memory.name = name
-    question = s.ask(
-        ["My name is {}.", "I am {}.", "I'm {}.", "Call me {}.", "Hello, my name is {}.", "Hi, I am {}.", "You can call me {}.",
-         "I am called {}.", "By the way, my name is {}.",
-         "Hey, I'm {}.", "People call me {}.", "You are talking to {}.", "They call me {}.", "Good evening, my name is {}.", "The name is {}.", "My friends call me {}.", "It's me, {}.", "I should say that I am {}."],
-        ["Good morning, I'm {}.", "Please call me {}.", "Let me introduce myself: I am {}."],
-        name,
-    )
+    question = s.ask(_TELL_NAME, name)
     text = _all(f"Nice to meet you, {name}!", f"Enchanté, {name} !", f"¡Encantado, {name}!", f"Freut mich, {name}!")
     return Turn("told name", question, text, _all("Noted", "Noté", "Anotado", "Notiert"))
 
 
+_ASK_NAME = Ways(
+    ["What is my name?", "What's my name?", "Do you know my name?", "Do you remember my name?", "Who am I?",
+     "Tell me my name.", "Can you tell me my name?", "Could you tell me my name?", "I forgot my name.",
+     "Say my name.", "What did I tell you my name is?", "What am I called?", "Please say my name.",
+     "My name, please?", "Which name did I tell you?", "How am I called?", "You remember my name?"],
+    nouns=["my name", "the name I told you", "my own name"],
+    clauses=["who I am", "what I am called", "what my name is", "which name I told you", "how I am called", "what I said my name is"],
+    held_out=["Do you still know my name?", "What did I say my name was?", "Please tell me what my name is.",
+              "Remember my name?"],
+)
+
+
 def ask_name(s: Setting) -> Turn:
     name = s.memory.name
-    question = s.ask(
-        ["What is my name?", "What's my name?", "Do you know my name?", "Do you remember my name?", "Who am I?",
-         "Tell me my name.", "Can you tell me my name?",
-         "Could you tell me my name?", "I forgot my name.", "Say my name.", "What did I tell you my name is?", "What am I called?", "Please say my name.", "My name, please?", "Which name did I tell you?", "How am I called?", "You remember my name?"],
-        ["Do you still know my name?", "What did I say my name was?", "Please tell me what my name is.", "Remember my name?"],
-    )
+    question = s.ask(_ASK_NAME)
     if name is None:
         text = _all("You have not told me your name.", "Tu ne m'as pas dit ton nom.", "No me has dicho tu nombre.",
                     "Du hast mir deinen Namen nicht gesagt.")
@@ -302,35 +390,46 @@ _FAVOURITE = {
 }
 
 
+_TELL_FAVOURITE = Ways(
+    [*every("|Remember that |I want to tell you that |I think |By the way, |Note that |I can say that |I must say that |As you may know, |I tell you: |Know that |Of course, |Among all, |For me, |If you ask me, ", "my favourite {0} is {1}.|my favorite {0} is {1}.|the {0} I like best is {1}.|{1} is my favourite {0}.|the best {0} is {1}.|the {0} that I like most is {1}."),
+     *every("I have |There is |I found |I do have |I also have ", "one favourite {0}|my favourite {0}|a favorite {0}|one {0} I like best|a {0} that I like most", ", {1}.| and it is {1}.|, it is {1}.|. It is {1}.|: it is {1}."),
+     "I like {1} best, it is my favourite {0}.", "When it comes to my favourite {0}, it is {1}.", "I like {1} more than any other {0}.", "My favourite {0}? {1}!", "My favourite {0}: {1}.", "No {0} is better than {1}."],
+    held_out=["You should know that my favourite {0} is {1}.", "Of all, my favourite {0} is {1}.",
+              "I have a favourite {0}: {1}."],
+)
+
+
 def tell_favourite(s: Setting) -> Turn:
     kind = s.rng.choice(list(world.FAVOURITES))
-    thing = s.rng.choice(list(world.FAVOURITES[kind]))
+    known = s.held_out or s.rng.random() < 0.6
+    thing = s.rng.choice(list(world.FAVOURITES[kind])) if known else _invented(s.rng).lower()
     s.memory.favourites[kind] = thing
-    question = s.ask(
-        ["My favourite {0} is {1}.", "My favorite {0} is {1}.", "The {0} I like best is {1}.", "{1} is my favourite {0}.",
-         "I like {1} best, it is my favourite {0}.", "By the way, my favourite {0} is {1}.",
-         "I think my favourite {0} is {1}.", "If you ask me, the best {0} is {1}.", "For me, {1} is the best {0}.", "Remember that my favourite {0} is {1}.", "I want to tell you that my favourite {0} is {1}.", "I have to say, {1} is my favourite {0}.", "When it comes to my favourite {0}, it is {1}."],
-        ["You should know that my favourite {0} is {1}.", "Of all, my favourite {0} is {1}.", "I have a favourite {0}: {1}."],
-        kind, thing,
-    )
+    question = s.ask(_TELL_FAVOURITE, kind, thing)
     text = _all("I will remember that.", "Je m'en souviendrai.", "Lo recordaré.", "Ich merke es mir.")
     return Turn("told favourite", question, text, _all("Noted", "Noté", "Anotado", "Notiert"))
+
+
+_ASK_FAVOURITE = Ways(
+    ["What is my favourite {}?", "What's my favourite {}?", "Do you know my favourite {}?",
+     "Which {} do I like best?", "What is my favorite {}?", "Tell me my favourite {}.",
+     "Do you remember my favourite {}?", "Could you tell me my favourite {}?", "I forgot my favourite {}.",
+     "Say my favourite {}.", "What did I tell you my favourite {} is?", "My favourite {}, please?",
+     "Which {} did I say I like best?", "Which is my favourite {}?"],
+    nouns=["my favourite {}", "my favorite {}", "the {} I like best", "the {} that I like most", "my best liked {}"],
+    clauses=["which {} I like best", "what my favourite {} is", "which {} I said I like best", "what I told you is my favourite {}", "which {} is my favorite"],
+    held_out=["Do you still know my favourite {}?", "What did I say is my favourite {}?", "Which {} is my favourite?"],
+)
 
 
 def ask_favourite(s: Setting) -> Turn:
     known = s.memory.favourites
     kind = s.rng.choice(list(known) if known and s.rng.random() < 0.9 else list(world.FAVOURITES))
-    question = s.ask(
-        ["What is my favourite {}?", "What's my favourite {}?", "Do you know my favourite {}?", "Which {} do I like best?",
-         "What is my favorite {}?", "Tell me my favourite {}.", "Do you remember my favourite {}?",
-         "Could you tell me my favourite {}?", "I forgot my favourite {}.", "Say my favourite {}.", "What did I tell you my favourite {} is?", "My favourite {}, please?", "Which {} did I say I like best?", "Which is my favourite {}?"],
-        ["Do you still know my favourite {}?", "What did I say is my favourite {}?", "Which {} is my favourite?"],
-        kind,
-    )
+    question = s.ask(_ASK_FAVOURITE, kind)
     if kind not in known:
         text = _all("You have not told me that.", "Tu ne me l'as pas dit.", "No me lo has dicho.", "Das hast du mir nicht gesagt.")
         return Turn("favourite unknown", question, text, _UNKNOWN)
-    en, (fr, es, de) = known[kind], world.FAVOURITES[kind][known[kind]]
+    en = known[kind]
+    fr, es, de = world.FAVOURITES[kind].get(en, (en, en, en))
     sentences = (sentence.format(word) for sentence, word in zip(_FAVOURITE[kind], (fr, es, de)))
     text = _all(f"Your favourite {kind} is {en}.", *sentences)
     words = (word.split()[-1].removeprefix("l'") for word in (en, fr, es, de))
@@ -341,6 +440,29 @@ _NOUNS = """table car house river book phone garden window cloud teacher engine 
 guitar castle mountain planet robot ticket camera museum blanket mirror pencil train doctor farmer ladder market""".split()
 _BEASTS = "giraffe shark penguin spider turtle rabbit whale kangaroo camel zebra hamster ostrich squid moth snail".split()
 _STRANGE = "a car|a house|a book|a train|a bag|a shirt|a door|a balloon|a ship|a pencil|a hat|a dress|a bicycle|a wall".split("|")
+
+
+# Questions about anything, by their first word. No verb here is one that the evaluation asks with.
+_VERBS = "wrote made painted built found sold broke cleaned designed opened closed hid stole moved discovered drew played likes wants has keeps sees needs owns drives eats reads".split()
+_QUALITIES = "old tall heavy big small expensive fast strong deep wide hot cold good clean new long rare".split()
+_DOINGS = "build find sell open close move paint carry clean draw fix wash fold read sing dance swim cook write play teach describe explain bring send order".split()
+_ODD = (
+    *every("Who ", "{verb} ", "{det} {noun}?|the first {noun}?|{det} {noun} in {city}?|{det} {noun} of {figure}?"),
+    *every("How ", "{quality} ", "is {det} {noun}?|is {figure}?|is {city}?|was {figure}?"),
+    *every("Can you |Could you |Please |How do I |Would you |Will you |How can I |I want to ", "{doing} ", "{det} {noun}|{det} {noun} for me|{det} {noun} in {city}"),
+    *every("Where |When |Why ", "is {det} {noun}?|did {figure} go?|was {det} {noun} made?|does {det} {noun} stop?|can I {doing} {det} {noun}?|do people {doing} {det} {noun}?"),
+    *every("Which |What |Whose ", "{noun} ", "is {quality}?|did {figure} like?|is in {city}?|do you have?|is yours?|{verb} it?"),
+    *every("Is |Was ", "{det} {noun} ", "{quality}?|in {city}?|here?|yours?"),
+    *every("I think |I believe |My friend says ", "{det} {noun} is {quality}.|{figure} {verb} {det} {noun}."),
+)
+
+
+def _odd(rng: Random) -> str:
+    parts = {"verb": _VERBS, "quality": _QUALITIES, "doing": _DOINGS, "det": "the this that my a your our his her".split()}
+    template = rng.choice(_ODD)
+    for name, words in parts.items():
+        template = template.replace("{" + name + "}", rng.choice(words))
+    return template
 
 
 def unknown(s: Setting) -> Turn:
@@ -355,7 +477,7 @@ def unknown(s: Setting) -> Turn:
             "Why is my {noun} broken?", "What is the longest river in {country}?", "Who sings this song?",
         ))
     else:
-        question = rng.choice((
+        question = _odd(rng) if rng.random() < 0.4 else rng.choice((
             "Who wrote the {noun} song?", "What is the population of {country}?", "How tall is the {noun}?", "When was {figure} born?",
             "Who is the president of {country}?", "What is the weather in {city}?", "How old is the {noun}?", "Where is my {noun}?",
             "What is {a} times {b}?", "What is {big} + {a}?", "What is {a} divided by {b}?", "What is {big} minus {b}?",
@@ -396,23 +518,3 @@ FACTS = (capital, opposite, sound, colour, calendar)
 
 def draw(setting: Setting) -> Turn:
     return setting.rng.choices(list(SKILLS), list(SKILLS.values()))[0](setting)
-
-
-def decorate(question: str, rng: Random, held_out: bool = False) -> str:
-    """What people write around a question, and how carelessly."""
-    before = ["Tell me, ", "I wonder, ", "One more thing: "] if held_out else [
-        "Hey, ", "Quick question: ", "So, ", "Okay. ", "Now, ", "Please, ", "Well, ", "Question: ", "I have a question. ",
-         "Alright, ", "Just asking: ", "Next: ",
-        "Another thing: ", "Something else: ", "One question: ", "Let me ask: ", "A question: ", "Also, ", "Then, ", "Listen: ",
-        "Here is one: ", "I am curious: ", "Maybe you know: ", "And now: ", "My question: ",
-    ]
-    if rng.random() < 0.2:
-        lead = rng.choice(before)
-        first = question.split()[0]
-        lower = lead.endswith((", ", ": ")) and first in {"What", "What's", "Which", "How", "Who", "Name", "Tell", "Do", "Can", "Add", "Calculate"}
-        question = lead + (question[0].lower() + question[1:] if lower else question)
-    if rng.random() < 0.1:
-        question = question.rstrip("?.!").rstrip() or question
-    if rng.random() < 0.1:
-        question = question[0].lower() + question[1:]
-    return question

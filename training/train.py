@@ -31,13 +31,14 @@ def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Ite
     if stage == "sft":
         while True:
             yield encode_any(encoder, dialogues.mixture(rng))
-    # What Ghost Attention adds, among as many conversations of the stage before, so that nothing is unlearnt.
+    # What Ghost Attention adds, among twice as many conversations of the stage before, so that nothing is unlearnt.
     samples = [encoder.conversation(json.loads(line)["messages"]) for line in data.read_text().splitlines()]
     while True:
         rng.shuffle(samples)
         for sample in samples:
             yield sample
-            yield encode_any(encoder, dialogues.mixture(rng))
+            for _ in range(2):
+                yield encode_any(encoder, dialogues.mixture(rng))
 
 
 def encode_any(encoder: Encoder, text: list[dict] | str) -> Sequence:
