@@ -4,7 +4,7 @@
 
 #include <immintrin.h>
 
-#include "cpu/half.h"
+#include "backend/half.h"
 #include "cpu/kernels.h"
 
 namespace gattling::cpu {

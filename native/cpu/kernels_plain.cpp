@@ -1,7 +1,7 @@
 // The kernels for plain.
 #define GATTLING_UNIT_NAME "plain"
 
-#include "cpu/half.h"
+#include "backend/half.h"
 #include "cpu/kernels.h"
 
 namespace gattling::cpu {

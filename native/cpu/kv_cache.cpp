@@ -1,6 +1,6 @@
 #include "cpu/kv_cache.h"
 
-#include "cpu/half.h"
+#include "backend/half.h"
 
 namespace gattling::cpu {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "backend/error.h"
-#include "cpu/half.h"
+#include "backend/half.h"
 
 namespace gattling::cpu {
 namespace {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <limits>
 
-#include "cpu/half.h"
+#include "backend/half.h"
 
 namespace gattling::cpu {
 namespace {

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "backend/error.h"
-#include "cpu/half.h"
+#include "backend/half.h"
 #include "cpu/machine.h"
 #include "cpu/pack.h"
 #include "ops_cases.h"

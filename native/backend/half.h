@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace gattling::cpu {
+namespace gattling {
 
 struct bf16 {
   uint16_t bits;
@@ -71,4 +71,4 @@ struct f16 {
   to.bits = static_cast<uint16_t>(sign | half);
 }
 
-}  // namespace gattling::cpu
+}  // namespace gattling
