@@ -175,11 +175,13 @@ void copy_wait() {
 }
 
 inline uint4 load_once(const void* from) {
+  emulation::require_aligned(from, 16);
   return *static_cast<const uint4*>(from);
 }
 
 inline void load_matrices(uint32_t (&r)[4], const void* row) {
   using namespace emulation;
+  require_aligned(row, 16);
   warp_outbox().slot<const void*>(lane()) = row;
   Exchange& all = warp_meet(kAllLanes, kMatrixLoad);
   for (int m = 0; m < 4; ++m)
@@ -188,6 +190,7 @@ inline void load_matrices(uint32_t (&r)[4], const void* row) {
 }
 inline void load_matrices_transposed(uint32_t (&r)[4], const void* row) {
   using namespace emulation;
+  require_aligned(row, 16);
   warp_outbox().slot<const void*>(lane()) = row;
   Exchange& all = warp_meet(kAllLanes, kMatrixLoad);
   for (int m = 0; m < 4; ++m) {

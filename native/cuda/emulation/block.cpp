@@ -1,14 +1,15 @@
 #include "cuda/emulation/block.h"
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <new>
+#include <numeric>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cuda/emulation/fiber.h"
@@ -20,7 +21,8 @@ Place place;
 namespace {
 
 constexpr int kNamedBarriers = 16;
-constexpr std::byte kPoison{0xff};  // NaN in every float type
+constexpr size_t kSharedAlignment = 128;  // as shared() declares it
+constexpr std::byte kPoison{0xff};        // NaN in every float type
 
 struct Copy {
   std::byte* to;
@@ -34,8 +36,13 @@ void land(const Copy& copy) {
   std::memset(copy.to + copy.filled, 0, static_cast<size_t>(copy.bytes - copy.filled));
 }
 
+[[noreturn]] void fail(const std::string& what) {
+  throw std::runtime_error(what);
+}
+
 struct Barrier {
   int wanted = 0;
+  int line = 0;
   std::vector<int> waiting;  // threads
 };
 
@@ -44,6 +51,10 @@ struct Warp {
   int turn = 0;
   uint32_t mask = 0, arrived = 0;
   int kind = 0;
+};
+
+struct FreeShared {
+  void operator()(std::byte* data) const { ::operator delete[](data, std::align_val_t{kSharedAlignment}); }
 };
 
 struct Thread {
@@ -60,17 +71,18 @@ class Block {
   void run(Index3 index, Index3 size, Index3 grid, size_t shared_bytes, const std::function<void()>& body);
   std::byte* shared() { return shared_.get(); }
 
-  void barrier(int id, int n_threads);
+  void barrier(int id, int n_threads, int line);
   Warp& warp() { return warps_[static_cast<size_t>(current_ / 32)]; }
   Exchange& meet(uint32_t mask, int kind);
   Thread& thread() { return *threads_[static_cast<size_t>(current_)]; }
 
  private:
+  [[noreturn]] void stop();
   static void enter();
   void block_until_ready(const char* at);
   void resume_next();
   void release(Barrier& barrier);
-  [[noreturn]] void fail(const std::string& what);
+  std::string divergence() const;
   void leave();
 
   std::vector<std::unique_ptr<Thread>> threads_;
@@ -79,11 +91,12 @@ class Block {
   std::vector<int> ready_;
   HostFiber host_;
   int current_ = -1;
-  int n_running_ = 0;
+  int n_threads_ = 0, n_running_ = 0;
   uint64_t random_ = 0;
-  std::unique_ptr<std::byte[]> shared_;
+  std::unique_ptr<std::byte[], FreeShared> shared_;
   const std::function<void()>* body_ = nullptr;
   std::string failure_;
+  std::exception_ptr thrown_;  // by a thread
 };
 
 Block& running() {
@@ -96,18 +109,32 @@ std::mutex& launches() {
   return mutex;
 }
 
+// What compute capability 8.0 offers (CUDA C++ Programming Guide, "Technical Specifications per Compute Capability").
+void check_limits(Index3 grid, Index3 block, size_t shared_bytes) {
+  const auto check = [](bool holds, const char* what) {
+    if (!holds) throw std::runtime_error(std::string("a launch ") + what);
+  };
+  check(grid.x > 0 && grid.y > 0 && grid.z > 0, "of no blocks");
+  check(grid.x <= 0x7fffffffu && grid.y <= 65535 && grid.z <= 65535, "of more blocks than a grid may have");
+  check(block.x * block.y * block.z > 0, "of no threads");
+  check(block.x <= 1024 && block.y <= 1024 && block.z <= 64 && block.x * block.y * block.z <= 1024,
+        "of more than 1024 threads a block");
+  check(shared_bytes <= (163u << 10), "with more than 163 KiB of shared memory a block");
+}
+
 void Block::run(Index3 index, Index3 size, Index3 grid, size_t shared_bytes, const std::function<void()>& body) {
   const int n = static_cast<int>(size.x * size.y * size.z);
   while (threads_.size() < static_cast<size_t>(n)) threads_.push_back(std::make_unique<Thread>());
   warps_.resize(static_cast<size_t>((n + 31) / 32));
   for (Warp& warp : warps_) warp.mask = warp.arrived = 0;
   for (Barrier& barrier : barriers_) barrier = {};
-  shared_ = std::make_unique<std::byte[]>(shared_bytes);
+  // Of just this size, so that ASan sees what reaches past it.
+  shared_.reset(new (std::align_val_t{kSharedAlignment}) std::byte[shared_bytes]);
   std::memset(shared_.get(), static_cast<int>(kPoison), shared_bytes);
   body_ = &body;
   random_ = random_ * 31 + options().seed + index.x;
   ready_.clear();
-  n_running_ = n;
+  n_threads_ = n_running_ = n;
   failure_.clear();
   for (int i = 0; i < n; ++i) {
     Thread& thread = *threads_[static_cast<size_t>(i)];
@@ -121,19 +148,24 @@ void Block::run(Index3 index, Index3 size, Index3 grid, size_t shared_bytes, con
   }
   current_ = -1;
   resume_next();
+  if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
   if (!failure_.empty()) throw std::runtime_error(failure_);
 }
 
 void Block::enter() {
   Block& block = running();
-  (*block.body_)();
+  try {
+    (*block.body_)();
+    if (!block.thread().open.empty()) fail("a thread ended with asynchronous copies that no group holds");
+  } catch (...) {
+    block.thrown_ = std::current_exception();
+  }
+  if (block.thrown_) block.stop();
   block.leave();
 }
 
 void Block::leave() {
-  Thread& thread = this->thread();
-  thread.done = true;
-  if (!thread.open.empty()) fail("a thread ended with asynchronous copies that no group holds");
+  thread().done = true;
   --n_running_;
   Barrier& barrier = barriers_[0];
   if (barrier.wanted == 0 && !barrier.waiting.empty() && static_cast<int>(barrier.waiting.size()) == n_running_)
@@ -146,11 +178,7 @@ void Block::leave() {
 void Block::resume_next() {
   Fiber* from = current_ < 0 ? &host_ : &thread().fiber;
   if (ready_.empty()) {
-    if (n_running_ > 0 && failure_.empty()) {
-      for (const auto& thread : threads_)
-        if (!thread->done && thread->waits_at)
-          failure_ = std::string("threads diverge: some wait at ") + thread->waits_at;
-    }
+    if (n_running_ > 0 && failure_.empty()) failure_ = divergence();
     current_ = -1;
     switch_to(*from, host_);
     return;
@@ -174,6 +202,18 @@ void Block::resume_next() {
   switch_to(*from, thread.fiber);
 }
 
+std::string Block::divergence() const {
+  std::string at;
+  int n_waiting = 0;
+  for (int i = 0; i < n_threads_; ++i) {
+    const Thread& thread = *threads_[static_cast<size_t>(i)];
+    if (thread.done) continue;
+    ++n_waiting;
+    at = thread.waits_at;
+  }
+  return "threads diverge: " + std::to_string(n_waiting) + " of " + std::to_string(n_threads_) + " wait at " + at;
+}
+
 void Block::block_until_ready(const char* at) {
   const int self = current_;
   thread().waits_at = at;
@@ -188,22 +228,28 @@ void Block::release(Barrier& barrier) {
   barrier.waiting.clear();
 }
 
-// An error ends the block at once: the other fibers are abandoned where they are.
-void Block::fail(const std::string& what) {
-  failure_ = what;
+// An error ends the block: the other fibers are abandoned where they are.
+void Block::stop() {
   ready_.clear();
   Fiber& self = thread().fiber;
   current_ = -1;
   switch_to(self, host_);
-  std::abort();
+  std::abort();  // not reached
 }
 
-void Block::barrier(int id, int n_threads) {
+void Block::barrier(int id, int n_threads, int line) {
+  if (id < 0 || id >= kNamedBarriers || n_threads % 32 != 0 || n_threads > n_threads_)
+    fail("a barrier is of 0 to 15, and for a multiple of 32 threads that the block has");
   Barrier& barrier = barriers_[id];
-  if (barrier.waiting.empty())
+  if (barrier.waiting.empty()) {
     barrier.wanted = n_threads;
-  else if (barrier.wanted != n_threads)
+    barrier.line = line;
+  } else if (barrier.wanted != n_threads) {
     fail("threads of one barrier name different counts");
+  } else if (barrier.line != line) {
+    fail("threads diverge: they wait at block barriers in lines " + std::to_string(barrier.line) + " and " +
+         std::to_string(line));
+  }
   barrier.waiting.push_back(current_);
   const int wanted = n_threads == 0 ? n_running_ : n_threads;
   if (static_cast<int>(barrier.waiting.size()) == wanted) release(barrier);
@@ -249,18 +295,28 @@ Options& options() {
 }
 
 void run_grid(Index3 grid, Index3 block, size_t shared_bytes, const std::function<void()>& body) {
+  check_limits(grid, block, shared_bytes);
   const std::lock_guard lock(launches());
-  for (unsigned z = 0; z < grid.z; ++z)
-    for (unsigned y = 0; y < grid.y; ++y)
-      for (unsigned x = 0; x < grid.x; ++x) running().run({x, y, z}, block, grid, shared_bytes, body);
+  const uint64_t n = uint64_t{grid.x} * grid.y * grid.z;
+  // A step that has no factor in common with n visits every block once.
+  uint64_t step = 1, at = 0;
+  if (options().random_order) {
+    step = options().seed * 0x9e3779b97f4a7c15u % n;
+    while (std::gcd(step, n) != 1) ++step;
+    at = step / 2;
+  }
+  for (uint64_t i = 0; i < n; ++i, at = (at + step) % n) {
+    const auto x = static_cast<unsigned>(at % grid.x), y = static_cast<unsigned>(at / grid.x % grid.y);
+    running().run({x, y, static_cast<unsigned>(at / grid.x / grid.y)}, block, grid, shared_bytes, body);
+  }
 }
 
 std::byte* shared_memory() {
   return running().shared();
 }
 
-void block_barrier(int id, int n_threads) {
-  running().barrier(id, n_threads);
+void block_barrier(int id, int n_threads, int line) {
+  running().barrier(id, n_threads, line);
 }
 
 Exchange& warp_outbox() {
@@ -272,9 +328,19 @@ Exchange& warp_meet(uint32_t mask, int kind) {
   return running().meet(mask, kind);
 }
 
+void require_aligned(const void* address, int bytes) {
+  if (reinterpret_cast<uintptr_t>(address) % static_cast<uintptr_t>(bytes) != 0)
+    fail("an address is not a multiple of the " + std::to_string(bytes) + " bytes at it");
+}
+
 void copy_async(void* to, const void* from, int bytes, int filled) {
-  const Copy copy = {static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes, filled};
-  if (!options().lazy_copies) return land(copy);
+  require_aligned(to, bytes);
+  if (filled > 0) require_aligned(from, bytes);
+  Copy copy = {static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes, filled};
+  if (!options().lazy_copies) {
+    land(copy);
+    copy.bytes = copy.filled = 0;
+  }
   running().thread().open.push_back(copy);
 }
 

@@ -1,9 +1,10 @@
 // Runs a kernel's blocks one after another on the host, a fiber for each thread of a block.
 //
-// What it is strict about: a barrier or a warp's collective that not all of its threads reach is an error; the order in
-// which threads run is random (seeded); shared memory and registers of copies hold rubbish before they are written;
-// asynchronous copies land as late as they may, or as early. What it cannot see: bank conflicts, memory ordering,
-// speed.
+// What it is strict about: a barrier or a warp's collective that not all of its threads reach is an error, and so is a
+// __syncthreads that they reach in different lines; the order of blocks and of threads is random (seeded); shared
+// memory holds rubbish before it is written; asynchronous copies land as late as they may, or as early; addresses of
+// copies and of matrices are aligned; a launch stays within what compute capability 8.0 offers. What it cannot see:
+// bank conflicts, memory ordering, speed.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +27,7 @@ struct Options {
 // odd seeds copy lazily.
 Options& options();
 
-// Runs body once for each thread of each block. Throws std::runtime_error on divergence.
+// Runs body once for each thread of each block. Throws std::runtime_error on the first thing that is not allowed.
 void run_grid(Index3 grid, Index3 block, size_t shared_bytes, const std::function<void()>& body);
 
 // For code within body.
@@ -37,7 +38,8 @@ struct Place {
 extern Place place;  // of the thread that runs; launches never overlap
 
 std::byte* shared_memory();
-void block_barrier(int id, int n_threads);  // n_threads 0: all that still run
+void block_barrier(int id, int n_threads, int line = 0);  // n_threads 0: all that still run
+void require_aligned(const void* address, int bytes);
 // Waits for every lane of the mask; `kind` names the collective, so that different ones never meet. Returns the warp's
 // exchange area, where slot(lane) is what that lane wrote before.
 struct Exchange {

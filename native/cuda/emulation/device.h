@@ -45,8 +45,8 @@ inline float4 make_float4(float x, float y, float z, float w) {
   return {x, y, z, w};
 }
 
-inline void __syncthreads() {
-  gattling::emulation::block_barrier(0, 0);
+inline void __syncthreads(int line = __builtin_LINE()) {
+  gattling::emulation::block_barrier(0, 0, line);
 }
 
 namespace gattling::emulation {

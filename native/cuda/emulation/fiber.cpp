@@ -11,6 +11,7 @@
 #endif
 #endif
 #ifdef GATTLING_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -39,6 +40,11 @@ void before_switch(bool leaves_host, void** notes, void* stack) {
   __sanitizer_start_switch_fiber(notes, stack ? stack : host_stack, stack ? kStackBytes : host_bytes);
 }
 
+// Frames that were abandoned, and those of a thread's end, leave their red zones behind.
+void forget_frames(void* stack) {
+  __asan_unpoison_memory_region(stack, kStackBytes);
+}
+
 void after_switch(void* notes) {
   const void* left;
   size_t bytes;
@@ -49,6 +55,7 @@ void after_switch(void* notes) {
 }
 #else
 void before_switch(bool, void**, void*) {}
+void forget_frames(void*) {}
 void after_switch(void*) {}
 #endif
 
@@ -96,10 +103,9 @@ Fiber::~Fiber() {
 }
 
 void Fiber::prepare(Entry entry) {
+  forget_frames(stack_);
   auto* top = reinterpret_cast<uintptr_t*>(static_cast<char*>(stack_) + kStackBytes);
-  // As after a call into entry: the stack is 8 off a multiple of 16.
-  *--top = 0;
-  *--top = 0;
+  *--top = 0;  // where a call would leave its return address: a function begins 8 off a multiple of 16
   *--top = reinterpret_cast<uintptr_t>(&first_steps);
   for (int i = 0; i < 6; ++i) *--top = 0;
   pointer_ = top;
@@ -116,6 +122,7 @@ Fiber::~Fiber() {
 }
 
 void Fiber::prepare(Entry entry) {
+  forget_frames(stack_);
   auto* context = static_cast<ucontext_t*>(pointer_);
   getcontext(context);
   context->uc_stack.ss_sp = stack_;

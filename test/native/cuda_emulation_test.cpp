@@ -1,0 +1,408 @@
+// The emulation against itself: what it promises to report is reported, and the collectives and fragments are those of
+// the CUDA C++ Programming Guide and of the PTX ISA, computed here from their index formulas alone.
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+#include <set>
+#include <vector>
+
+#include "cuda/device.h"
+#include "test.h"
+
+using namespace gattling;
+using namespace gattling::cuda;
+
+namespace {
+
+using emulation::Index3;
+using emulation::Options;
+using emulation::run_grid;
+
+// Sets the emulation's options for a case, and puts back those it found.
+class With {
+ public:
+  explicit With(const Options& options) { emulation::options() = options; }
+  ~With() { emulation::options() = before_; }
+
+ private:
+  Options before_ = emulation::options();
+};
+
+void one_block(unsigned n_threads, size_t shared_bytes, const std::function<void()>& body) {
+  run_grid({1, 1, 1}, {n_threads, 1, 1}, shared_bytes, body);
+}
+
+int thread() {
+  return static_cast<int>(threadIdx.x);
+}
+
+// The order in which the threads of a block of 64 run first.
+std::vector<int> order_of(uint64_t seed) {
+  const With with({seed, true, true});
+  std::vector<int> order;
+  one_block(64, 0, [&] { order.push_back(thread()); });
+  return order;
+}
+
+}  // namespace
+
+TEST(indices_of_one_to_three_dimensions) {
+  for (const auto& [grid, block] : std::vector<std::pair<Index3, Index3>>{
+           {{5, 1, 1}, {7, 1, 1}}, {{3, 4, 1}, {2, 33, 1}}, {{2, 3, 5}, {3, 2, 4}}, {{1, 1, 1}, {1, 1, 1}}}) {
+    std::set<std::array<unsigned, 6>> seen;
+    std::set<std::array<unsigned, 4>> linear;
+    const unsigned n_threads = block.x * block.y * block.z, n_blocks = grid.x * grid.y * grid.z;
+    run_grid(grid, block, 0, [&, grid = grid, block = block] {
+      const Index3 at = threadIdx, of = blockIdx;
+      CHECK(at.x < block.x && at.y < block.y && at.z < block.z && of.x < grid.x && of.y < grid.y && of.z < grid.z);
+      CHECK(blockDim.x == block.x && blockDim.y == block.y && blockDim.z == block.z);
+      CHECK(gridDim.x == grid.x && gridDim.y == grid.y && gridDim.z == grid.z);
+      seen.insert({at.x, at.y, at.z, of.x, of.y, of.z});
+      // x runs fastest: lanes are consecutive x.
+      const unsigned expected = at.x + block.x * (at.y + block.y * at.z);
+      CHECK(lane_id() == static_cast<int>(expected % 32) || block.y > 1);
+      CHECK(emulation::place.linear == static_cast<int>(expected));
+      linear.insert({expected, of.x, of.y, of.z});
+    });
+    CHECK(seen.size() == size_t{n_threads} * n_blocks);
+    CHECK(linear.size() == seen.size());
+  }
+}
+
+TEST(places_survive_a_switch) {
+  run_grid({3, 2, 1}, {48, 2, 1}, 0, [] {
+    const Index3 at = threadIdx, of = blockIdx;
+    __syncthreads();
+    CHECK(at.x == threadIdx.x && at.y == threadIdx.y && of.x == blockIdx.x && of.y == blockIdx.y);
+  });
+}
+
+TEST(order_differs_by_seed) {
+  std::vector<int> sorted(64);
+  std::iota(sorted.begin(), sorted.end(), 0);
+  const std::vector<int> one = order_of(1), two = order_of(2), three = order_of(3);
+  CHECK(one != sorted && one != two && one != three && two != three);
+  for (std::vector<int> order : {one, two, three}) {
+    std::sort(order.begin(), order.end());
+    CHECK(order == sorted);
+  }
+}
+
+TEST(blocks_run_in_any_order) {
+  std::set<std::vector<unsigned>> orders;
+  for (uint64_t seed = 1; seed <= 4; ++seed) {
+    const With with({seed, true, true});
+    std::vector<unsigned> order;
+    run_grid({3, 5, 2}, {1, 1, 1}, 0, [&] { order.push_back(blockIdx.x + 3 * (blockIdx.y + 5 * blockIdx.z)); });
+    orders.insert(order);
+    std::sort(order.begin(), order.end());
+    for (unsigned i = 0; i < 30; ++i) CHECK(order.size() == 30 && order[i] == i);
+  }
+  CHECK(orders.size() > 1);
+}
+
+TEST(a_launch_stays_within_the_device) {
+  const auto nothing = [] {};
+  THROWS("of no blocks", run_grid({0, 1, 1}, {32, 1, 1}, 0, nothing));
+  THROWS("of no threads", run_grid({1, 1, 1}, {0, 1, 1}, 0, nothing));
+  THROWS("more than 1024 threads", run_grid({1, 1, 1}, {64, 32, 1}, 0, nothing));
+  THROWS("more blocks", run_grid({1, 65536, 1}, {1, 1, 1}, 0, nothing));
+  THROWS("163 KiB", run_grid({1, 1, 1}, {32, 1, 1}, (163 << 10) + 1, nothing));
+  run_grid({1, 1, 1}, {1024, 1, 1}, 163 << 10, nothing);
+}
+
+TEST(shared_memory_begins_as_nan) {
+  for (int round = 0; round < 2; ++round)  // of each block, whatever the one before left
+    run_grid({2, 1, 1}, {32, 1, 1}, 256, [] {
+      float* all = &shared<float>();
+      CHECK(std::isnan(all[thread()]) && reinterpret_cast<uintptr_t>(all) % 128 == 0);
+      CHECK(std::isnan(widen(reinterpret_cast<BF16*>(all)[thread()])));
+      CHECK(std::isnan(widen(reinterpret_cast<F16*>(all)[thread()])));
+      __syncthreads();
+      all[thread()] = 1;
+    });
+}
+
+TEST(a_barrier_orders_the_block) {
+  one_block(96, 96 * sizeof(int), [] {
+    int* all = &shared<int>();
+    for (int round = 0; round < 3; ++round) {
+      all[thread()] = thread() + round;
+      __syncthreads();
+      CHECK(all[(thread() + 41) % 96] == (thread() + 41) % 96 + round);
+      __syncthreads();
+    }
+  });
+}
+
+TEST(a_missing_barrier_shows) {
+  int n_wrong = 0;
+  one_block(64, 64 * sizeof(float), [&] {
+    float* all = &shared<float>();
+    all[thread()] = 1;
+    n_wrong += std::isnan(all[63 - thread()]);
+  });
+  CHECK(n_wrong > 0);
+}
+
+TEST(threads_that_ended_are_not_waited_for) {
+  int n_past = 0;
+  one_block(64, 0, [&] {
+    if (thread() >= 40) return;
+    __syncthreads();
+    ++n_past;
+  });
+  CHECK(n_past == 40);
+}
+
+TEST(a_divergent_barrier_is_reported) {
+  THROWS("threads diverge: 32 of 64 wait at a block barrier", one_block(64, 0, [] {
+           if (thread() < 32) named_barrier(1, 64);
+         }));
+  THROWS("different counts", one_block(96, 0, [] { named_barrier(1, thread() < 32 ? 96 : 64); }));
+  const auto branches = [] {  // not within the macro, where all is one line
+    if (thread() < 32)
+      __syncthreads();
+    else
+      __syncthreads();
+  };
+  THROWS("at block barriers in lines", one_block(64, 0, branches));
+  THROWS("a multiple of 32", one_block(64, 0, [] { named_barrier(1, 48); }));
+  THROWS("a multiple of 32", one_block(64, 0, [] { named_barrier(1, 96); }));
+  THROWS("of 0 to 15", one_block(64, 0, [] { named_barrier(16, 64); }));
+}
+
+TEST(a_divergent_collective_is_reported) {
+  THROWS("wait at a warp's collective", one_block(32, 0, [] {
+           if (thread() < 31) __syncwarp();
+         }));
+  THROWS("wait at a warp's collective", one_block(16, 0, [] { warp_sum(1); }));  // lanes that are not there
+  THROWS("different collectives", one_block(32, 0, [] {
+           if (thread() < 16)
+             warp_sum(1);
+           else
+             __ballot_sync(kAllLanes, true);
+         }));
+  THROWS("different collectives", one_block(32, 0, [] { __syncwarp(thread() < 16 ? 0xffffu : kAllLanes); }));
+  THROWS("leaves it out", one_block(32, 0, [] { __syncwarp(0xffffu); }));
+  THROWS("threads diverge", one_block(64, 0, [] {
+           if (thread() < 32)
+             __syncthreads();
+           else if (thread() == 40)
+             __syncwarp();
+         }));
+}
+
+TEST(a_block_runs_after_one_that_failed) {
+  THROWS("threads diverge", one_block(96, 1024, [] {
+           volatile float local[64] = {};  // on a stack that nobody unwinds
+           if (thread() == 70 && local[thread() % 64] == 0) __syncwarp();
+           if (thread() < 32) named_barrier(2, 96);
+         }));
+  int sum = 0;
+  one_block(96, 1024, [&] {
+    volatile int local[200];
+    for (int i = 0; i < 200; ++i) local[i] = i;
+    __syncthreads();
+    named_barrier(2, 96);
+    sum += local[199];
+  });
+  CHECK(sum == 96 * 199);
+}
+
+TEST(named_barriers_are_apart) {
+  // Two warps each at their own barrier, many times over, and all four at a third.
+  one_block(128, 128 * sizeof(int), [] {
+    int* all = &shared<int>();
+    const int half = thread() / 64, mate = half * 64 + (thread() + 32) % 64;
+    for (int round = 0; round < 5 + 2 * half; ++round) {
+      all[thread()] = round;
+      named_barrier(1 + half, 64);
+      CHECK(all[mate] == round);
+      named_barrier(1 + half, 64);
+    }
+    named_barrier(15, 128);
+    CHECK(all[127 - thread()] == (thread() < 64 ? 6 : 4));
+  });
+}
+
+TEST(copies_land_when_they_are_waited_for) {
+  alignas(16) static const std::array<float, 32> from = [] {
+    std::array<float, 32> values;
+    std::iota(values.begin(), values.end(), 1.0f);
+    return values;
+  }();
+  for (const bool lazy : {true, false}) {
+    const With with({7, true, lazy});
+    one_block(1, 128, [&] {
+      float* to = &shared<float>();
+      for (int group = 0; group < 3; ++group) {
+        copy_async16(to + 4 * group, from.data() + 4 * group, 16);
+        copy_commit();
+      }
+      copy_async16(to + 12, from.data() + 12, 0);
+      copy_commit();
+      const auto landed = [&](int i) { return to[4 * i] == from[4 * static_cast<size_t>(i)]; };
+      CHECK(std::isnan(to[0]) == lazy && std::isnan(to[8]) == lazy);
+      copy_wait<3>();
+      CHECK(landed(0) && landed(1) == !lazy);
+      copy_wait<1>();
+      CHECK(landed(1) && landed(2) && std::isnan(to[12]) == lazy);
+      copy_wait<0>();
+      for (int i = 0; i < 12; ++i) CHECK(to[i] == from[static_cast<size_t>(i)]);
+      for (int i = 12; i < 16; ++i) CHECK(to[i] == 0);  // what is not read is zeros
+      CHECK(std::isnan(to[16]));
+    });
+  }
+}
+
+TEST(a_missing_wait_shows_when_copies_are_lazy) {
+  alignas(16) static const float from[4] = {1, 2, 3, 4};
+  const With with({1, true, true});
+  one_block(32, 16, [] {
+    float* to = &shared<float>();
+    if (thread() == 0) copy_async16(to, from, 16);
+    copy_commit();
+    __syncthreads();
+    CHECK(std::isnan(to[thread() % 4]));
+  });
+  // Another thread's wait is not ours.
+  one_block(64, 16, [] {
+    float* to = &shared<float>();
+    if (thread() == 0) copy_async16(to, from, 16);
+    copy_commit();
+    if (thread() >= 32) copy_wait<0>();
+    __syncthreads();
+    CHECK(std::isnan(to[0]));
+  });
+}
+
+TEST(a_thread_commits_what_it_copies) {
+  alignas(16) static const float from[8] = {};
+  for (const bool lazy : {true, false}) {
+    const With with({1, true, lazy});
+    THROWS("no group holds", one_block(1, 16, [] { copy_async16(&shared<float>(), from, 16); }));
+    THROWS("not a multiple of the 16 bytes", one_block(1, 32, [] { copy_async16(&shared<float>() + 1, from, 16); }));
+    THROWS("not a multiple of the 16 bytes", one_block(1, 32, [] { copy_async16(&shared<float>(), from + 1, 16); }));
+  }
+  THROWS("not a multiple of the 16 bytes", one_block(1, 0, [] { load_once(from + 1); }));
+}
+
+TEST(shuffles_and_votes) {
+  one_block(64, 0, [] {
+    const int lane = lane_id(), base = thread() - lane, mine = 1000 + thread();
+    CHECK(__shfl_sync(kAllLanes, mine, 5) == 1000 + base + 5);
+    CHECK(__shfl_sync(kAllLanes, mine, (lane * 7 + 3) % 32) == 1000 + base + (lane * 7 + 3) % 32);
+    for (int bits = 1; bits < 32; bits *= 2)
+      CHECK(__shfl_xor_sync(kAllLanes, mine, bits) == 1000 + base + (lane ^ bits));
+    CHECK(__shfl_up_sync(kAllLanes, mine, 3) == (lane < 3 ? mine : mine - 3));
+    CHECK(__shfl_down_sync(kAllLanes, mine, 3) == (lane > 28 ? mine : mine + 3));
+    CHECK(__shfl_xor_sync(kAllLanes, 0.5 * lane, 16) == 0.5 * (lane ^ 16));
+    CHECK(__ballot_sync(kAllLanes, thread() % 3 == 0) == (base == 0 ? 0x49249249u : 0x92492492u));
+    CHECK(__any_sync(kAllLanes, lane == 31) && !__any_sync(kAllLanes, lane == 32));
+    CHECK(__all_sync(kAllLanes, lane < 32) && !__all_sync(kAllLanes, lane != 7));
+    CHECK(warp_sum(static_cast<float>(lane)) == 496 && warp_max(static_cast<float>(-lane)) == 0);
+    if (lane < 8) CHECK(__shfl_xor_sync(0xffu, mine, 4) == 1000 + base + (lane ^ 4));
+    if (lane < 8) CHECK(__ballot_sync(0xffu, lane % 2 == 0) == 0x55u);
+  });
+}
+
+TEST(atomics) {
+  int counter = 0, least = 1 << 20, most = -1, owner = -1;
+  unsigned bits = 0;
+  std::set<int> tickets;
+  run_grid({4, 1, 1}, {64, 1, 1}, 0, [&] {
+    tickets.insert(atomicAdd(&counter, 1));
+    atomicMin(&least, thread());
+    atomicMax(&most, thread());
+    atomicOr(&bits, 1u << thread() % 32);
+    if (atomicCAS(&owner, -1, thread()) == -1) CHECK(owner == thread());
+  });
+  CHECK(counter == 256 && tickets.size() == 256 && *tickets.rbegin() == 255);
+  CHECK(least == 0 && most == 63 && bits == 0xffffffffu && owner >= 0);
+  CHECK(atomicExch(&owner, 5) >= 0 && owner == 5);
+}
+
+// PTX ISA, "Warp-level matrix load instruction: ldmatrix": with .x4 the rows of matrix m are at the addresses of
+// threads 8 m to 8 m + 7; thread T receives of each matrix row T / 4, elements 2 (T % 4) and 2 (T % 4) + 1.
+TEST(ldmatrix) {
+  constexpr int kStride = 24;  // elements: rows need not be dense
+  one_block(32, 32 * kStride * 2, [] {
+    auto* all = &shared<uint16_t>();
+    const int lane = lane_id();
+    for (int i = 0; i < kStride; ++i) all[lane * kStride + i] = static_cast<uint16_t>(lane * 256 + i);
+    __syncwarp();
+    const auto element = [](int matrix, int row, int column) {
+      return static_cast<uint32_t>((matrix * 8 + row) * 256 + column + 8);
+    };
+    uint32_t plain[4], transposed[4];
+    load_matrices(plain, all + lane * kStride + 8);
+    load_matrices_transposed(transposed, all + lane * kStride + 8);
+    for (int m = 0; m < 4; ++m) {
+      const int major = lane >> 2, minor = (lane & 3) << 1;
+      CHECK(plain[m] == (element(m, major, minor) | element(m, major, minor + 1) << 16));
+      CHECK(transposed[m] == (element(m, minor, major) | element(m, minor + 1, major) << 16));
+    }
+  });
+  THROWS("not a multiple of the 16 bytes", one_block(32, 1024, [] {
+           uint32_t r[4];
+           load_matrices(r, &shared<uint16_t>() + 4);
+         }));
+}
+
+// PTX ISA, "Matrix Fragments for mma.m16n8k16 with floating point type": for element i of a thread's fragment,
+// groupID = laneid >> 2 and threadID_in_group = laneid % 4,
+// A: row = groupID for (0 <= i < 2 || 4 <= i < 6), else groupID + 8; col = threadID_in_group * 2 + (i & 1), + 8 for
+// i >= 4. B: row = threadID_in_group * 2 + (i & 1), + 8 for i >= 2; col = groupID. C: row = groupID for i < 2, else
+// groupID + 8; col = threadID_in_group * 2 + (i & 1).
+template <typename T>
+void multiply_as_the_isa_says() {
+  float a[16][16], b[16][8], c[16][8];
+  for (int i = 0; i < 16; ++i)
+    for (int k = 0; k < 16; ++k) a[i][k] = static_cast<float>((i * 37 + k * 11) % 29 - 14) / 8;
+  for (int k = 0; k < 16; ++k)
+    for (int j = 0; j < 8; ++j) b[k][j] = static_cast<float>((k * 23 + j * 41) % 31 - 15) / 4;
+  for (int i = 0; i < 16; ++i)
+    for (int j = 0; j < 8; ++j) c[i][j] = static_cast<float>(i * 8 + j) / 2;
+  int n_checked = 0;
+  one_block(64, 0, [&] {
+    const int group = lane_id() >> 2, in_group = lane_id() % 4;
+    T a_fragment[8], b_fragment[4];
+    for (int i = 0; i < 8; ++i) {
+      const int row = (0 <= i && i < 2) || (4 <= i && i < 6) ? group : group + 8;
+      const int column = in_group * 2 + (i & 1) + (i >= 4 ? 8 : 0);
+      a_fragment[i] = narrow<T>(a[row][column]);
+    }
+    for (int i = 0; i < 4; ++i) b_fragment[i] = narrow<T>(b[in_group * 2 + (i & 1) + (i >= 2 ? 8 : 0)][group]);
+    uint32_t a_registers[4], b_registers[2];
+    std::memcpy(a_registers, a_fragment, sizeof(a_registers));
+    std::memcpy(b_registers, b_fragment, sizeof(b_registers));
+    float d[4];
+    const auto row_of = [&](int i) { return i < 2 ? group : group + 8; };
+    for (int i = 0; i < 4; ++i) d[i] = c[row_of(i)][in_group * 2 + (i & 1)];
+    multiply<T>(d, a_registers, b_registers);
+    for (int i = 0; i < 4; ++i) {
+      const int column = in_group * 2 + (i & 1);
+      float expected = c[row_of(i)][column];  // exact: few bits everywhere
+      for (int k = 0; k < 16; ++k) expected += a[row_of(i)][k] * b[k][column];
+      CHECK(d[i] == expected);
+      ++n_checked;
+    }
+  });
+  CHECK(n_checked == 64 * 4);
+}
+
+TEST(mma_m16n8k16_bf16) {
+  multiply_as_the_isa_says<BF16>();
+}
+TEST(mma_m16n8k16_f16) {
+  multiply_as_the_isa_says<F16>();
+}
+
+TEST(pairs_hold_the_first_in_the_low_half) {
+  CHECK(pack2<BF16>(1, -2) == 0xc0003f80u);
+  CHECK(pack2<F16>(1, -2) == 0xc0003c00u);
+  const float2 both = unpack2<F16>(0xc0003c00u);
+  CHECK(both.x == 1 && both.y == -2);
+}
