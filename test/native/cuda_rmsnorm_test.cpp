@@ -1,35 +1,17 @@
 #include <cmath>
 #include <vector>
 
-#include "backend/half.h"
 #include "cuda/kernels/rmsnorm.h"
+#include "cuda_buffers.h"
 #include "test.h"
 
 using namespace gattling;
 using namespace gattling::cuda;
+using namespace test;
 
 namespace {
 
 constexpr float kEps = 1e-5f;
-
-float value(size_t i) {
-  return static_cast<float>(static_cast<int>(i * 2654435761u >> 16 & 1023) - 512) / 256;
-}
-
-template <typename T>
-Buffer on_device(const std::vector<T>& values, Stream& stream) {
-  Buffer buffer(values.size() * sizeof(T));
-  stream.copy_to_device(buffer.as<void>(), values.data(), buffer.bytes());
-  return buffer;
-}
-
-template <typename T>
-std::vector<T> on_host(const Buffer& buffer, Stream& stream) {
-  std::vector<T> values(buffer.bytes() / sizeof(T));
-  stream.copy_to_host(values.data(), buffer.as<void>(), buffer.bytes());
-  stream.synchronize();
-  return values;
-}
 
 struct Result {
   std::vector<float> residual, out;
@@ -40,22 +22,19 @@ template <typename T>
 Result run(int rows, int n, int stride, bool has_delta, size_t first = 0) {
   const size_t size = static_cast<size_t>(rows) * static_cast<size_t>(stride);
   std::vector<float> residual(size), scale(static_cast<size_t>(n));
-  std::vector<T> delta(size), out(size);
+  std::vector<T> delta(size), out(size, rounded<T>(0));
   for (size_t i = 0; i < size; ++i) residual[i] = value(first * static_cast<size_t>(stride) + i);
-  for (size_t i = 0; i < size; ++i) narrow(value(i + first * static_cast<size_t>(stride) + 77) / 2, delta[i]);
-  for (size_t i = 0; i < size; ++i) narrow(0.0f, out[i]);
+  for (size_t i = 0; i < size; ++i) delta[i] = rounded<T>(value(i + first * static_cast<size_t>(stride) + 77) / 2);
   for (size_t i = 0; i < scale.size(); ++i) scale[i] = 1 + value(i + 13) / 8;
   Stream stream;
   const Buffer residual_buffer = on_device(residual, stream), delta_buffer = on_device(delta, stream);
   const Buffer scale_buffer = on_device(scale, stream), out_buffer = on_device(out, stream);
-  const Half half = sizeof(T) == 2 && std::is_same_v<T, bf16> ? Half::BF16 : Half::F16;
   rmsnorm({residual_buffer.as<float>(), has_delta ? delta_buffer.as<void>() : nullptr, scale_buffer.as<float>(),
-           out_buffer.as<void>(), half, rows, n, stride, kEps},
+           out_buffer.as<void>(), half_of<T>, rows, n, stride, kEps},
           stream);
   Result result{on_host<float>(residual_buffer, stream), {}};
   for (const T x : on_host<T>(out_buffer, stream)) result.out.push_back(widen(x));
 
-  const double unit = std::is_same_v<T, bf16> ? 1.0 / 256 : 1.0 / 2048;  // of rounding
   for (int row = 0; row < rows; ++row) {
     const size_t at = static_cast<size_t>(row) * static_cast<size_t>(stride);
     double squares = 0;
@@ -68,7 +47,7 @@ Result run(int rows, int n, int stride, bool has_delta, size_t first = 0) {
     for (size_t i = 0; i < sum.size(); ++i) {
       const double expected = sum[i] * inverse * scale[i];
       CHECK(std::fabs(result.residual[at + i] - sum[i]) <= 1e-6);
-      CHECK(std::fabs(result.out[at + i] - expected) <= unit * std::fabs(expected) + 1e-6);
+      CHECK(std::fabs(result.out[at + i] - expected) <= unit_of<T> * std::fabs(expected) + 1e-6);
     }
     for (size_t i = sum.size(); i < static_cast<size_t>(stride); ++i) {
       CHECK(result.residual[at + i] == residual[at + i]);
