@@ -1,0 +1,36 @@
+// out = x * weight^T (+ bias), or silu(gate) * up of what that gives (SwiGLU, Shazeer 2020): every matrix of a model.
+//
+// Deterministic: an output's bits depend on its row of x, its row of weight, n and k_stride only, not on `rows` nor on
+// where its row stands. Both kernels then sum K in the same chains and add those in the same order (linear_plan.h).
+// Otherwise that holds for up to kDecodeRows rows; past them, bits depend on `rows`, and are the same in every run.
+#pragma once
+
+#include "cuda/kernels/common.h"
+
+namespace gattling::cuda {
+
+// Bytes that the sums of a K split over blocks may take, for any shape. They are zeros before the first call, and only
+// calls of one stream share them.
+constexpr size_t kLinearWorkspace = size_t{6} << 20;
+
+struct LinearArgs {
+  const void* x;       // [rows, k_stride] of `half`; columns past k are zeros
+  const void* weight;  // [n, k_stride] of `half`; columns past k are zeros
+  const float* bias;   // [n], or null
+  void* out;           // [rows, out_stride], of which n columns are written (n / 2 with swiglu)
+  Half half;
+  bool out_fp32;  // out is fp32, else of `half`
+  int rows;
+  int n;
+  int k_stride;    // elements, a multiple of 64
+  int out_stride;  // elements, a multiple of 64
+  bool deterministic;
+  float* workspace;
+  size_t workspace_bytes;
+  // Rows of weight (and bias) are eight of gate, then the same eight of up, and so on; n is a multiple of 16.
+  bool swiglu = false;
+};
+
+void linear(const LinearArgs& args, Stream& stream);
+
+}  // namespace gattling::cuda
