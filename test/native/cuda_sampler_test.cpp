@@ -1,0 +1,526 @@
+// The device's sampler against the CPU's on the same logits, and against the reference.
+#include "cuda/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "cpu/sampler.h"
+#include "ops_reference.h"
+#include "test.h"
+
+using namespace gattling;
+using reference::Matrix;
+
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+uint64_t mix(uint64_t& state) {  // splitmix64
+  uint64_t z = state += 0x9e3779b97f4a7c15;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+  z = (z ^ z >> 27) * 0x94d049bb133111eb;
+  return z ^ z >> 31;
+}
+
+// Bell-shaped, as a model's logits are.
+std::vector<float> random_logits(uint64_t seed, int n, float scale) {
+  std::vector<float> logits(static_cast<size_t>(n));
+  for (float& logit : logits) {
+    double sum = 0;
+    for (int i = 0; i < 4; ++i) sum += static_cast<double>(mix(seed) >> 11) * 0x1p-53 - 0.5;
+    logit = static_cast<float>(sum) * scale;
+  }
+  return logits;
+}
+
+StateShape shape_of(int vocab_size, int n_slots, int max_rows) {
+  StateShape shape{};
+  shape.n_slots = n_slots;
+  shape.max_rows = max_rows;
+  shape.vocab_size = vocab_size;
+  return shape;
+}
+
+// Logits on the device, rows `stride` apart, in tiles of `tile` rows.
+class Rig {
+ public:
+  explicit Rig(int vocab_size, int n_slots = 8, int tile = 4, int padding = -1)
+      : n_(vocab_size),
+        tile_(tile),
+        stride_(padding < 0 ? (vocab_size + 63) / 64 * 64 : vocab_size + padding),
+        sampler_(shape_of(vocab_size, n_slots, 64), tile, stream_),
+        logits_(64 * static_cast<size_t>(stride_) * sizeof(float)) {}
+
+  void init(int slot, const Sampling& sampling, const std::vector<int32_t>& tokens = {}, int n_prompt = 0) {
+    step_.inits.push_back({slot, &sampling, tokens, n_prompt});
+    begin();
+    end();
+  }
+  Slice& add(int slot, int start, int count = 1) {
+    step_.slices.push_back({slot, start, count, true, false, -1, 0, 0, Rows::None});
+    step_.tokens.resize(step_.tokens.size() + static_cast<size_t>(count), 0);
+    return step_.slices.back();
+  }
+  void begin() {
+    sampler_.begin(step_);
+    step_.clear();
+  }
+  void mask(int slot, const std::vector<uint32_t>& bits) { sampler_.set_mask(slot, bits); }
+  void sample(const std::vector<float>& logits) {
+    const int rows = static_cast<int>(logits.size()) / n_;
+    for (int row = 0; row < rows; ++row)
+      stream_.copy_to_device(row_of(row), &logits[static_cast<size_t>(row * n_)], static_cast<size_t>(n_) * 4);
+    for (int first = 0; first < rows; first += tile_)
+      sampler_.sample(row_of(first), stride_, first, std::min(tile_, rows - first));
+  }
+  Ticket end() { return sampler_.end(); }
+  StepResult read(Ticket ticket) {
+    stream_.synchronize();
+    StepResult result;
+    sampler_.read(ticket, result);
+    return result;
+  }
+  StepResult finish(const std::vector<float>& logits) {
+    sample(logits);
+    return read(end());
+  }
+  StepResult::Entry draw(const std::vector<float>& logits, int position, int slot = 0) {
+    add(slot, position - 1);
+    begin();
+    return finish(logits).sampled.at(0);
+  }
+  int32_t last_token(int slot) {
+    int32_t token = 0;
+    stream_.copy_to_host(&token, sampler_.last_tokens() + slot, sizeof token);
+    stream_.synchronize();
+    return token;
+  }
+  std::vector<int32_t> output_rows() {
+    std::vector<int32_t> rows(static_cast<size_t>(sampler_.n_outputs()));
+    stream_.copy_to_host(rows.data(), sampler_.output_rows(), rows.size() * sizeof(int32_t));
+    stream_.synchronize();
+    return rows;
+  }
+
+  Step& step() { return step_; }
+  cuda::Sampler& sampler() { return sampler_; }
+
+ private:
+  float* row_of(int row) { return logits_.as<float>() + row * stride_; }
+
+  int n_, tile_;
+  int64_t stride_;
+  cuda::Stream stream_;
+  cuda::Sampler sampler_;
+  cuda::Buffer logits_;
+  Step step_;
+};
+
+// What the CPU draws.
+StepResult::Entry drawn_by_cpu(const std::vector<float>& logits, const Sampling& sampling, int position,
+                               const std::vector<int32_t>& tokens = {}, int n_prompt = 0,
+                               const std::vector<uint32_t>& mask = {}) {
+  cpu::SlotSampling slot;
+  slot.init({0, &sampling, tokens, n_prompt});
+  cpu::RowSampler sampler(cpu::kernels_plain(), static_cast<int>(logits.size()));
+  cpu::RowTask task;
+  task.logits = logits;
+  task.sample = true;
+  task.position = position;
+  task.slot = &slot;
+  task.mask = mask;
+  cpu::RowAnswer answer;
+  sampler.answer(task, answer);
+  return answer.sampled;
+}
+
+void expect_same(Rig& rig, const std::vector<float>& logits, const Sampling& sampling, int position,
+                 const std::vector<int32_t>& tokens = {}, int n_prompt = 0, const std::vector<uint32_t>& mask = {}) {
+  if (!sampling.bias.empty() || !tokens.empty() || position == 1) rig.init(0, sampling, tokens, n_prompt);
+  rig.add(0, position - 1).constrained = !mask.empty();
+  rig.begin();
+  if (!mask.empty()) rig.mask(0, mask);
+  const StepResult::Entry have = rig.finish(logits).sampled.at(0);
+  const StepResult::Entry want = drawn_by_cpu(logits, sampling, position, tokens, n_prompt, mask);
+  CHECK(have.status == want.status && have.token == want.token);
+  if (have.status == RowStatus::Ok) CHECK(rig.last_token(0) == have.token);
+}
+
+std::vector<uint32_t> random_mask(uint64_t seed, int n) {
+  std::vector<uint32_t> bits(static_cast<size_t>((n + 31) / 32));
+  for (uint32_t& word : bits) word = static_cast<uint32_t>(mix(seed));
+  return bits;
+}
+
+}  // namespace
+
+TEST(greedy_takes_the_lowest_of_the_best) {
+  for (int n : {1, 17, 1000, 4099}) {
+    Rig rig(n);
+    const Sampling greedy{.temperature = 0};
+    rig.init(0, greedy);
+    std::vector<float> logits = random_logits(4, n, 5);
+    CHECK(rig.draw(logits, 1).token == std::max_element(logits.begin(), logits.end()) - logits.begin());
+    std::fill(logits.begin(), logits.end(), -3.0f);
+    CHECK(rig.draw(logits, 1).token == 0);
+    logits[static_cast<size_t>(n / 2)] = logits.back() = 7;
+    CHECK(rig.draw(logits, 1).token == n / 2);
+    std::fill(logits.begin(), logits.end(), -0.0f);
+    logits.back() = 0.0f;
+    CHECK(rig.draw(logits, 1).token == 0);
+  }
+}
+
+TEST(random_draws_are_those_of_the_cpu) {
+  for (int n : {1, 17, 1000, 4099, 8192})
+    for (float temperature : {0.3f, 1.0f, 2.0f}) {
+      Rig rig(n);
+      const Sampling sampling{.temperature = temperature, .seed = 0x123456789abcdef0};
+      for (int position : {1, 2, 3, 500, 100000})
+        expect_same(rig, random_logits(static_cast<uint64_t>(n + position), n, 6), sampling, position);
+    }
+}
+
+TEST(filtered_draws_are_those_of_the_cpu) {
+  std::vector<Sampling> all;
+  for (int k : {1, 2, 50, 700, 4098, 100000}) all.push_back({.top_k = k});
+  for (float p : {0.0f, 0.01f, 0.5f, 0.9f, 0.999f, 0.9999999f}) all.push_back({.top_p = p});
+  for (float p : {0.001f, 0.1f, 1.0f}) all.push_back({.min_p = p});
+  all.push_back({.top_k = 40, .top_p = 0.6f});
+  all.push_back({.temperature = 1.7f, .top_k = 900, .top_p = 0.99f, .min_p = 0.01f});
+  all.push_back({.temperature = 0.2f, .top_p = 0.95f});
+  for (int n : {1, 17, 1000, 4099}) {
+    Rig rig(n);
+    for (size_t i = 0; i < all.size(); ++i) {
+      all[i].seed = i;
+      for (int position : {1, 2, 3, 4})
+        expect_same(rig, random_logits(i * 31 + static_cast<uint64_t>(position), n, position % 2 == 0 ? 3 : 12), all[i],
+                    position);
+    }
+  }
+}
+
+// Many draws show both ends of what the filters keep.
+TEST(filters_cut_among_equals_by_id) {
+  constexpr int n = 1500;
+  std::vector<float> logits(n, 0.0f);
+  for (size_t i = 700; i < 720; ++i) logits[i] = 9.0f;
+  logits[710] = 9.5f;
+  logits[200] = -0.0f;
+  const std::vector<Sampling> all = {{.top_k = 8},      {.top_k = 19},
+                                     {.top_p = 0.3f},   {.top_k = 1000},
+                                     {.top_p = 0.999f}, {.temperature = 50, .top_k = 777, .top_p = 0.5f}};
+  Rig rig(n, 8, 50);
+  for (const Sampling& sampling : all) {
+    rig.init(0, sampling);
+    std::vector<float> rows;
+    for (int i = 0; i < 50; ++i) rows.insert(rows.end(), logits.begin(), logits.end());
+    for (int i = 0; i < 50; ++i) rig.add(0, i);
+    rig.begin();
+    const StepResult result = rig.finish(rows);
+    for (int i = 0; i < 50; ++i)
+      CHECK(result.sampled[static_cast<size_t>(i)].token == drawn_by_cpu(logits, sampling, i + 1).token);
+  }
+}
+
+// Equal logits throughout leave nothing but ids to select by, down to the last bits of their keys.
+TEST(a_uniform_row_is_cut_by_id) {
+  constexpr int n = 4099;
+  const std::vector<float> logits(n, 1.25f);
+  for (const auto& [sampling, n_kept] : {std::pair<Sampling, int>{{.top_k = 2500}, 2500}, {{.top_p = 0.5f}, 2050}}) {
+    Rig rig(n, 8, 8);
+    Sampling seeded = sampling;
+    int32_t last = 0;
+    for (uint64_t seed = 0; seed < 4; ++seed) {
+      seeded.seed = seed;
+      expect_same(rig, logits, seeded, 1);
+      last = std::max(last, rig.last_token(0));
+    }
+    CHECK(last < n_kept);
+  }
+}
+
+TEST(penalties_bias_and_bans) {
+  const std::vector<int32_t> tokens = {1, 2, 2, 3, /* generated */ 3, 5, 5, 5, 7};
+  std::vector<Sampling> all = {
+      {.presence_penalty = 1.5f},
+      {.frequency_penalty = -0.7f},
+      {.repetition_penalty = 1.8f},
+      {.repetition_penalty = 0.6f},
+      {.presence_penalty = 0.4f, .frequency_penalty = 0.3f, .repetition_penalty = 1.2f},
+      {.bias = {{2, 2.5f}, {16, -100.0f}, {11, 1.0f}}},
+      {.stop_ids = {0, 5, 12}, .min_tokens = 6},
+      {.stop_ids = {0, 5, 12}, .min_tokens = 5},
+      {.temperature = 0, .presence_penalty = 1, .bias = {{5, 3.0f}}, .stop_ids = {9}, .min_tokens = 100},
+      {.top_k = 7, .top_p = 0.9f, .presence_penalty = 1, .bias = {{5, 3.0f}}, .stop_ids = {9}, .min_tokens = 100},
+  };
+  for (int n : {17, 4099}) {
+    Rig rig(n);
+    for (Sampling& sampling : all)
+      for (uint64_t seed = 0; seed < 6; ++seed) {
+        sampling.seed = seed;
+        std::vector<float> logits = random_logits(seed, n, 2);
+        for (size_t i = 0; i < 17; ++i) logits[i] *= 4;  // a larger vocabulary draws these too
+        expect_same(rig, logits, sampling, 9, tokens, 4);
+        const Matrix adjusted = reference::adjusted(Matrix(logits.begin(), logits.end()), sampling, tokens, 4, {});
+        if (sampling.temperature == 0) {
+          CHECK(rig.last_token(0) == std::max_element(adjusted.begin(), adjusted.end()) - adjusted.begin());
+        } else {
+          CHECK(reference::distribution(adjusted, sampling)[static_cast<size_t>(rig.last_token(0))] > 0);
+        }
+      }
+  }
+}
+
+TEST(lists_may_be_as_long_as_the_vocabulary) {
+  constexpr int n = 4099;
+  Rig rig(n);
+  Sampling sampling{.temperature = 0};
+  for (int32_t token = 0; token < n; ++token) sampling.bias.push_back({token, static_cast<float>(token % 1000)});
+  const std::vector<float> logits(n, 0.5f);
+  expect_same(rig, logits, sampling, 1);
+  CHECK(rig.last_token(0) == 999);
+  Sampling stops{.temperature = 0, .min_tokens = 9};
+  for (int32_t token = 0; token < n - 1; ++token) stops.stop_ids.push_back(token);
+  expect_same(rig, logits, stops, 1);
+  CHECK(rig.last_token(0) == n - 1);
+  const Sampling plain{.temperature = 0};
+  expect_same(rig, logits, plain, 1);
+  CHECK(rig.last_token(0) == 0);
+}
+
+TEST(sampled_tokens_are_counted_at_once) {
+  Rig rig(4);
+  const Sampling sampling{.temperature = 0, .frequency_penalty = 1, .stop_ids = {3}, .min_tokens = 4};
+  const std::vector<int32_t> prompt = {0, 0, 0};
+  rig.init(0, sampling, prompt, 3);
+  CHECK(rig.last_token(0) == 0);
+  const std::vector<float> logits = {2.5f, 1.2f, 0.0f, 9.0f};
+  std::vector<int32_t> drawn;
+  for (int position = 3; position < 8; ++position) drawn.push_back(rig.draw(logits, position).token);
+  CHECK(drawn == std::vector<int32_t>({0, 0, 1, 0, 3}));
+  rig.init(0, sampling, prompt, 3);  // the counts start anew
+  CHECK(rig.draw(logits, 3).token == 0);
+}
+
+TEST(masks_hold_for_one_step) {
+  constexpr int n = 70;
+  Rig rig(n);
+  const Sampling greedy{.temperature = 0, .frequency_penalty = 0.5f};
+  rig.init(0, greedy);
+  rig.init(1, greedy);
+  std::vector<float> logits(2 * n);
+  for (int i = 0; i < 2 * n; ++i) logits[static_cast<size_t>(i)] = static_cast<float>(i % n);
+  const auto step = [&](const std::vector<uint32_t>& bits) {
+    rig.add(0, 0).constrained = true;
+    rig.add(1, 0);
+    rig.begin();
+    if (!bits.empty()) rig.mask(0, bits);
+    return rig.finish(logits).sampled;
+  };
+  auto entries = step({});  // before any mask was ever seen
+  CHECK(entries[0].status == RowStatus::NotSampled && entries[1].token == 69 && rig.last_token(0) == 0);
+  entries = step({0x80000001u, 2, 0});
+  CHECK(entries[0].token == 33 && entries[0].status == RowStatus::Ok && entries[1].token == 69);
+  entries = step({});
+  CHECK(entries[0].status == RowStatus::NotSampled && entries[1].status == RowStatus::Ok && rig.last_token(0) == 33);
+  CHECK(entries[1].token == 68);
+  entries = step({0, 0, 0xffffffc0u});  // bits beyond the vocabulary only
+  CHECK(entries[0].status == RowStatus::NoToken && entries[1].status == RowStatus::Ok && rig.last_token(0) == 33);
+}
+
+TEST(masked_draws_are_those_of_the_cpu) {
+  for (int n : {17, 1000, 4099}) {
+    Rig rig(n);
+    const std::vector<Sampling> all = {{.temperature = 0},
+                                       {.temperature = 1.5f},
+                                       {.top_k = 30, .top_p = 0.9f},
+                                       {.top_k = n - 1},
+                                       {.top_p = 0.7f, .bias = {{3, 9.0f}}, .stop_ids = {4}, .min_tokens = 10}};
+    for (const Sampling& sampling : all)
+      for (uint64_t seed = 0; seed < 3; ++seed)
+        expect_same(rig, random_logits(seed, n, 6), sampling, 1, {}, 0, random_mask(seed, n));
+  }
+}
+
+TEST(scores_are_raw_log_probabilities) {
+  for (int n : {1, 17, 1000, 4099}) {
+    Rig rig(n, 8, 2);
+    const Sampling sampling{.temperature = 0.5f, .repetition_penalty = 2, .bias = {{0, 1000.0f}}};
+    const std::vector<int32_t> tokens = {0};
+    rig.init(3, sampling, tokens, 1);
+    std::vector<float> logits = random_logits(1, 3 * n, 40);
+    logits[static_cast<size_t>(n / 2)] = logits[static_cast<size_t>(n - 1)];
+    Slice& slice = rig.add(3, 0, 3);
+    slice.n_score = 2;
+    slice.score_top = 3;
+    slice.top = 20;
+    rig.step().targets = {n - 1, 0};
+    rig.begin();
+    const StepResult result = rig.finish(logits);
+    CHECK(result.scored.size() == 2 && result.sampled.size() == 1 && result.sampled[0].token == 0);
+    CHECK(result.scored[0].token == n - 1 && result.scored[1].token == 0);
+    const auto expect = [&](const StepResult::Entry& entry, int row, int n_top) {
+      const Matrix logs = reference::log_softmax(Matrix(logits.begin() + row * n, logits.begin() + (row + 1) * n));
+      const auto near = [](float have, double want) { return std::abs(have - want) < 1e-6 * (4 + std::abs(want)); };
+      CHECK(entry.slice == 0 && entry.status == RowStatus::Ok && entry.n_top == std::min(n, n_top));
+      CHECK(near(entry.logprob, logs[static_cast<size_t>(entry.token)]));
+      std::vector<int32_t> order(static_cast<size_t>(n));
+      for (int i = 0; i < n; ++i) order[static_cast<size_t>(i)] = i;
+      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+        return logs[static_cast<size_t>(a)] > logs[static_cast<size_t>(b)];
+      });
+      for (int i = 0; i < entry.n_top; ++i) {
+        const size_t at = static_cast<size_t>(entry.first_top + i);
+        CHECK(result.top_ids[at] == order[static_cast<size_t>(i)]);
+        CHECK(near(result.top_logprobs[at], logs[static_cast<size_t>(order[static_cast<size_t>(i)])]));
+      }
+    };
+    expect(result.scored[0], 0, 3);
+    expect(result.scored[1], 1, 3);
+    expect(result.sampled[0], 2, 20);
+  }
+}
+
+TEST(a_row_can_be_scored_and_sampled) {
+  Rig rig(17);
+  const Sampling greedy{.temperature = 0};
+  rig.init(0, greedy);
+  rig.add(0, 0, 3).sample = false;  // no output
+  Slice& slice = rig.add(1, 0, 1);
+  slice.n_score = 1;
+  slice.score_top = 2;
+  slice.top = 5;
+  rig.add(0, 3, 2);
+  rig.step().targets = {4};
+  rig.begin();
+  CHECK(rig.output_rows() == std::vector<int32_t>({3, 5}));
+  const StepResult result = rig.finish(random_logits(2, 34, 3));
+  CHECK(result.scored.size() == 1 && result.sampled.size() == 2);
+  CHECK(result.scored[0].slice == 1 && result.scored[0].n_top == 2 && result.sampled[0].n_top == 5);
+  CHECK(result.top_ids.size() == 5 && result.top_ids[0] == result.sampled[0].token);
+  CHECK(result.sampled[1].slice == 2 && result.sampled[1].n_top == 0 && result.sampled[1].logprob == 0);
+  rig.add(0, 0).top = kMaxTop + 1;
+  THROWS("at most 20", rig.begin());
+}
+
+TEST(rows_that_are_not_finite_fail_alone) {
+  for (int n : {1, 17, 4099})
+    for (float bad : {kInfinity, -kInfinity, std::numeric_limits<float>::quiet_NaN()})
+      for (int at : {0, n / 2, n - 1}) {
+        Rig rig(n);
+        const Sampling sampling{.top_k = 3, .top_p = 0.8f, .frequency_penalty = 1};
+        const std::vector<int32_t> tokens = {0};
+        for (int slot : {0, 1, 2}) rig.init(slot, sampling, tokens, 1);
+        std::vector<float> logits = random_logits(8, 3 * n, 2);
+        const std::vector<float> clean(logits.begin(), logits.begin() + n);
+        logits[static_cast<size_t>(n + at)] = bad;
+        for (int slot : {0, 1, 2}) rig.add(slot, 0).top = 1;
+        rig.step().slices[1].n_score = 1;
+        rig.step().targets = {0};
+        rig.begin();
+        const StepResult result = rig.finish(logits);
+        CHECK(result.sampled[0].status == RowStatus::Ok && result.sampled[2].status == RowStatus::Ok);
+        CHECK(result.sampled[1].status == RowStatus::NotFinite && result.scored[0].status == RowStatus::NotFinite);
+        CHECK(result.sampled[1].n_top == 0 && result.scored[0].n_top == 0 && result.top_ids.size() == 2);
+        CHECK(rig.last_token(1) == 0);
+        CHECK(result.sampled[0].token == rig.draw(clean, 1, 1).token);  // slot 1 is as it was
+      }
+}
+
+TEST(extreme_logits_still_give_a_token) {
+  constexpr float most = std::numeric_limits<float>::max();
+  Rig rig(3);
+  const std::vector<int32_t> seen = {0, 1};
+  const Sampling cold{.temperature = 1e-30f, .top_p = 0.5f, .repetition_penalty = 1e-3f, .bias = {{1, most}}};
+  expect_same(rig, {most, -most, 0}, cold, 2, seen);
+  const Sampling hot{.temperature = 1e30f, .top_k = 2};
+  expect_same(rig, {most, -most, most}, hot, 2, seen);
+}
+
+// The greatest words of 24 bits would round to a uniform of 1, and their variates to infinity.
+TEST(the_greatest_random_word_is_no_certainty) {
+  constexpr int32_t token = 3094;
+  CHECK(philox(7, 35, token) >> 8 == 0xffffff);
+  Rig rig(4099);
+  const Sampling sampling{.seed = 7};
+  rig.init(0, sampling);
+  std::vector<float> logits(4099, 0.0f);
+  logits[1] = 60;
+  CHECK(rig.draw(logits, 35).token == 1);
+  logits[1] = 0;
+  CHECK(rig.draw(logits, 35).token == token);
+}
+
+TEST(draws_do_not_depend_on_slot_row_or_stride) {
+  constexpr int n = 1000;
+  const Sampling sampling{.temperature = 1.2f, .top_k = 600, .top_p = 0.95f, .seed = 77};
+  const std::vector<float> logits = random_logits(6, n, 4);
+  Rig alone(n);
+  alone.init(0, sampling);
+  alone.add(0, 9).top = 20;
+  alone.begin();
+  const StepResult want = alone.finish(logits);
+  for (int padding : {0, 1, 2, 4}) {
+    Rig crowd(n, 8, 3, padding);
+    std::vector<float> rows;
+    for (int slot = 0; slot < 7; ++slot) crowd.init(slot, sampling);
+    for (int slot = 0; slot < 7; ++slot) {
+      crowd.add(slot, 9).top = 20;
+      rows.insert(rows.end(), logits.begin(), logits.end());
+    }
+    crowd.begin();
+    const StepResult have = crowd.finish(rows);
+    for (size_t i = 0; i < 7; ++i) {
+      const StepResult::Entry& entry = have.sampled[i];
+      CHECK(entry.token == want.sampled[0].token && entry.logprob == want.sampled[0].logprob);
+      const auto first = have.top_logprobs.begin() + entry.first_top;
+      CHECK(std::equal(want.top_logprobs.begin(), want.top_logprobs.end(), first));
+    }
+  }
+}
+
+TEST(draws_follow_the_softmax) {
+  constexpr int n = 5, n_rows = 60;
+  Rig rig(n, 8, n_rows);
+  const Sampling sampling{.temperature = 0.7f, .seed = 3};
+  rig.init(0, sampling);
+  const std::vector<float> logits = {0.2f, -1.0f, 1.1f, 0.5f, -0.3f};
+  std::vector<float> rows;
+  for (int i = 0; i < n_rows; ++i) rows.insert(rows.end(), logits.begin(), logits.end());
+  std::vector<int> counts(n);
+  for (int done = 0; done < 1200; done += n_rows) {
+    for (int i = 0; i < n_rows; ++i) rig.add(0, done + i);
+    rig.begin();
+    for (const auto& entry : rig.finish(rows).sampled) ++counts[static_cast<size_t>(entry.token)];
+  }
+  const Matrix p = reference::distribution(Matrix(logits.begin(), logits.end()), sampling);
+  double chi2 = 0;
+  for (size_t i = 0; i < n; ++i) chi2 += (counts[i] - 1200 * p[i]) * (counts[i] - 1200 * p[i]) / (1200 * p[i]);
+  CHECK(chi2 < 18.5);  // the 0.999 quantile of 4 degrees
+}
+
+TEST(steps_run_one_ahead) {
+  Rig rig(4);
+  const Sampling greedy{.temperature = 0};
+  rig.init(0, greedy);
+  std::vector<Ticket> tickets;
+  for (int32_t token = 0; token < 4; ++token) {
+    std::vector<float> logits(4);
+    logits[static_cast<size_t>(token)] = 1;
+    rig.add(0, token);
+    rig.begin();
+    rig.sample(logits);
+    tickets.push_back(rig.end());
+  }
+  for (int32_t token = 0; token < 4; ++token)
+    CHECK(rig.read(tickets[static_cast<size_t>(token)]).sampled.at(0).token == token);
+  rig.add(0, 0);
+  rig.begin();
+  CHECK(rig.read(rig.end()).sampled.empty());  // nothing was sampled
+  rig.add(0, 0);
+  rig.begin();
+  THROWS("are not the next of the 1", rig.sampler().sample(nullptr, 64, 1, 1));
+}
