@@ -179,8 +179,14 @@ function mutants(file) {
     .filter((edit) => !seen.has(`${edit.from}:${edit.to}`) && seen.add(`${edit.from}:${edit.to}`))
     .map((edit) => {
       const number = original.slice(0, edit.from).split('\n').length;
-      const line = original.split('\n')[number - 1].trim();
-      const hash = createHash('sha1').update(line).digest('hex').slice(0, 8);
+      const lines = original
+        .split('\n')
+        .slice(0, number)
+        .map((text) => text.trim());
+      const line = lines[number - 1];
+      // Barriers look alike: the line before tells them apart.
+      const named = edit.kind === 'guard' ? line : `${lines.slice(0, -1).findLast((text) => /\w/.test(text))}\n${line}`;
+      const hash = createHash('sha1').update(named).digest('hex').slice(0, 8);
       const base = `${basename(file)}:${hash}:${edit.kind}`;
       const nth = (count.get(base) ?? 0) + 1;
       count.set(base, nth);

@@ -37,12 +37,16 @@ test_of() {
 sources_of() {
   ls native/cuda/emulation/*.cpp
   case $1 in
-    cuda_attention_test) ls $kernels/attention*.cu $kernels/rope_append.cu native/cuda/attention_plan.cpp ;;
+    cuda_attention_test)
+      ls $kernels/attention*.cu $kernels/rope_append.cu native/cuda/attention_plan.cpp test/native/ops_reference.cpp
+      ;;
     cuda_elementwise_test) echo $kernels/elementwise.cu ;;
     cuda_linear_test) ls $kernels/linear*.cu ;;
     cuda_prepare_test) echo $kernels/prepare.cu ;;
     cuda_rmsnorm_test) echo $kernels/rmsnorm.cu ;;
-    cuda_sampler_test) ls $kernels/sample*.cu native/cuda/sampler.cpp test/native/ops_reference.cpp ;;
+    cuda_sampler_test)
+      ls $kernels/sample*.cu native/cuda/sampler.cpp native/cpu/sampler.cpp test/native/ops_reference.cpp
+      ;;
   esac
 }
 
