@@ -45,7 +45,8 @@ sources_of() {
     cuda_prepare_test) echo $kernels/prepare.cu ;;
     cuda_rmsnorm_test) echo $kernels/rmsnorm.cu ;;
     cuda_sampler_test)
-      ls $kernels/sample*.cu native/cuda/sampler.cpp native/cpu/sampler.cpp test/native/ops_reference.cpp
+      ls $kernels/sample*.cu native/cuda/sampler*.cpp native/cpu/sampler.cpp native/cpu/kernels_plain.cpp \
+        test/native/ops_reference.cpp
       ;;
   esac
 }
