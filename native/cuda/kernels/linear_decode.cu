@@ -23,7 +23,7 @@ struct Shape {
 template <int kGroups>
 struct Layout {
   SumTile<16 * Shape<kGroups>::kTiles, 8 * kGroups> warps[kChains];
-  int last;
+  int arrived;  // of the blocks that share the tile, before this one
 };
 
 // Where a lane's rows of weight and x are, at its first element of a segment, in elements from the block's first row:
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(kThreads, Shape<kGroups>::kBlocks) decode_kern
   }
   __syncthreads();
   const TilePlace place = {first, 0, static_cast<int>(blockIdx.x), static_cast<int>(gridDim.x)};
-  finish<T, kThreads>(a, memory.warps[0], place, memory.last);
+  finish<T, kThreads>(a, memory.warps[0], place, memory.arrived);
 }
 
 template <typename T, int kGroups>

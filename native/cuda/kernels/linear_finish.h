@@ -38,7 +38,7 @@ struct TilePlace {
 // Leaves this block's part in the workspace, [part][tile][row][output]. The last block of a tile to do so gets the sum
 // of all parts, in ascending order whoever is last, and the counter back at zero; the others get false.
 template <int kThreads, typename Tile>
-__device__ bool add_parts(float* workspace, Tile& tile, const TilePlace& place, int& last) {
+__device__ bool add_parts(float* workspace, Tile& tile, const TilePlace& place, int& arrived) {
   constexpr int kVectors = Tile::kOutputs / 4;
   constexpr size_t kSize = size_t{Tile::kOutputs} * Tile::kRows;
   const int thread = static_cast<int>(threadIdx.x), n_parts = static_cast<int>(gridDim.z);
@@ -50,11 +50,11 @@ __device__ bool add_parts(float* workspace, Tile& tile, const TilePlace& place, 
   __threadfence();
   __syncthreads();
   if (thread == 0) {
-    last = atomicAdd(counter, 1) == n_parts - 1;
-    if (last) *counter = 0;
+    arrived = atomicAdd(counter, 1);
+    if (arrived == n_parts - 1) *counter = 0;
   }
   __syncthreads();
-  if (!last) return false;
+  if (arrived != n_parts - 1) return false;
   __threadfence();
   for (int i = thread; i < Tile::kRows * kVectors; i += kThreads) {
     float4 sum = *part(0, i);
@@ -121,8 +121,8 @@ __device__ void store_tile(const LinearArgs& a, const Tile& tile, const TilePlac
 
 // Called by all threads once the tile holds the block's sums and is synchronised.
 template <typename T, int kThreads, typename Tile>
-__device__ void finish(const LinearArgs& a, Tile& tile, const TilePlace& place, int& last) {
-  if (gridDim.z > 1 && !add_parts<kThreads>(a.workspace, tile, place, last)) return;
+__device__ void finish(const LinearArgs& a, Tile& tile, const TilePlace& place, int& arrived) {
+  if (gridDim.z > 1 && !add_parts<kThreads>(a.workspace, tile, place, arrived)) return;
   if (a.swiglu)
     store_tile<T, kThreads, true>(a, tile, place);
   else

@@ -1,4 +1,5 @@
-// The product that both kernels of linear() are made of. Weights are the m16n8k16's side of 16 rows, x its side of 8.
+// The product that linear() has in both its kernels where they are to give the same bits. Weights are the m16n8k16's
+// side of 16 rows, x its side of 8.
 //
 // K goes in steps of 32, and within a step it is permuted, for both operands alike: lane (g = lane / 4, t = lane % 4)
 // holds elements 8t .. 8t + 7 of its rows, the 16 bytes of one load; the first four of them take the places that

@@ -1,10 +1,10 @@
 // linear() of many rows. Bound by the tensor cores (2 rows n k operations) from a few hundred rows on: a block
 // multiplies 64 x 64 or 128 x 128 outputs, its four warps a quarter each, out of a ring of stages of 64 of K in shared
-// memory that cp.async fills (as CUTLASS does on Ampere). A warp of 64 x 64 reads 16 KB of shared memory for 64
-// products of 16 x 8 x 16 twice, half of the time that they take.
+// memory that cp.async fills (as CUTLASS does on Ampere). A warp of 64 x 64 reads 4 KB of shared memory for 32 products
+// of 16 x 8 x 16: half of the time that they take.
 //
-// Fragments are read 16 bytes a lane, which costs what ldmatrix does and gives the order of K that linear_decode.cu
-// has.
+// Fragments come by ldmatrix. Where K is to be summed as linear_decode.cu does, they are read 16 bytes a lane in its
+// order instead, for the price of moves between registers.
 #include "cuda/kernels/linear_finish.h"
 
 namespace gattling::cuda {
@@ -23,9 +23,10 @@ struct Shape {
 using Small = Shape<2, 4, 4, 3>;
 using Large = Shape<4, 8, 3, 2>;
 
-// Chunk c of row r lies at c ^ 4 (r % 2): eight lanes read four chunks of two rows at once, and so from all banks.
+// Where a chunk of a row lies: eight rows at one chunk (ldmatrix) are in different banks, and so are four chunks of two
+// neighbouring rows (a quarter of a warp's loads of 16 bytes).
 __device__ __forceinline__ int chunk_place(int row, int chunk) {
-  return chunk ^ (row % 2 * 4);
+  return chunk ^ (row % 2 * 4 + row / 2 % 4);
 }
 
 template <typename S>
@@ -40,30 +41,70 @@ struct Layout {
     Stage<S> stages[S::kStages];
     SumTile<S::kOutputs, S::kRows> sums;
   };
-  int last;
+  int arrived;  // of the blocks that share the tile, before this one
 };
 
-// Rows [first, first + kRows) at column k; zeros for those past the last.
+// kRows rows of which n_rows exist, zeros for the others; `from` is this thread's chunk of the first.
 template <typename T, int kRows>
-__device__ __forceinline__ void copy_rows(uint4 (&to)[kRows][kChunks], const void* from, int first, int n_rows,
-                                          int stride, int k) {
-  const int thread = static_cast<int>(threadIdx.x), chunk = thread % kChunks;
+__device__ __forceinline__ void copy_rows(uint4 (&to)[kRows][kChunks], const T* from, int n_rows, int stride) {
+  const int thread = static_cast<int>(threadIdx.x), chunk = thread % kChunks, first = thread / kChunks;
+  const int place = chunk_place(first, chunk);
   GATTLING_UNROLL
-  for (int i = 0; i < kRows; i += kThreads / kChunks) {
-    const int row = i + thread / kChunks;
-    const bool exists = first + row < n_rows;
-    const size_t at = static_cast<size_t>(exists ? first + row : 0) * stride + k + 8 * chunk;
-    copy_async16(&to[row][chunk_place(row, chunk)], static_cast<const T*>(from) + at, exists ? 16 : 0);
+  for (int i = 0; i < kRows; i += kThreads / kChunks)
+    copy_async16(&to[i + first][place], from + static_cast<ptrdiff_t>(stride) * i, i + first < n_rows ? 16 : 0);
+}
+
+// Fragments of 16 of K, as mma.sync has them.
+template <typename S>
+struct Plain {
+  uint32_t weight[S::kTiles][4];
+  uint32_t x[S::kGroups / 2][4];  // of two groups
+
+  __device__ __forceinline__ void load(const Stage<S>& stage, int output, int row, int step) {
+    const int lane = lane_id();
+    GATTLING_UNROLL
+    for (int i = 0; i < S::kTiles; ++i) {
+      const int at = output + 16 * i + lane % 16;
+      load_matrices(weight[i], &stage.weight[at][chunk_place(at, 2 * step + lane / 16)]);
+    }
+    GATTLING_UNROLL
+    for (int j = 0; j < S::kGroups / 2; ++j) {
+      const int at = row + 16 * j + lane / 16 * 8 + lane % 8;
+      load_matrices(x[j], &stage.x[at][chunk_place(at, 2 * step + lane / 8 % 2)]);
+    }
+  }
+};
+
+// The next fragments are under way while products are computed.
+template <typename T, typename S>
+__device__ __forceinline__ void multiply_plain(Sums<S::kTiles, S::kGroups>& sums, const Stage<S>& stage, int output,
+                                               int row) {
+  constexpr int kSteps = kLinearStep / 16;
+  Plain<S> fragments[2];
+  fragments[0].load(stage, output, row, 0);
+  GATTLING_UNROLL
+  for (int step = 0; step < kSteps; ++step) {
+    if (step + 1 < kSteps) fragments[(step + 1) % 2].load(stage, output, row, step + 1);
+    const Plain<S>& f = fragments[step % 2];
+    GATTLING_UNROLL
+    for (int i = 0; i < S::kTiles; ++i) {
+      GATTLING_UNROLL
+      for (int j = 0; j < S::kGroups; ++j) {
+        const uint32_t x[2] = {f.x[j / 2][j % 2 * 2], f.x[j / 2][j % 2 * 2 + 1]};
+        multiply<T>(sums.at[i][j], f.weight[i], x);
+      }
+    }
   }
 }
 
+// In the order of linear_multiply.h.
 template <typename T, typename S>
-__device__ __forceinline__ void multiply_stage(Sums<S::kTiles, S::kGroups>& sums, const Stage<S>& stage, int output,
-                                               int row) {
+__device__ __forceinline__ void multiply_permuted(Sums<S::kTiles, S::kGroups>& sums, const Stage<S>& stage, int output,
+                                                  int row) {
   const int g = lane_id() / 4, t = lane_id() % 4;
   GATTLING_UNROLL
-  for (int step = 0; step < 2; ++step) {
-    const int chunk = chunk_place(g, 4 * step + t);  // tiles and groups begin at even rows
+  for (int step = 0; step < kLinearStep / 32; ++step) {
+    const int chunk = chunk_place(g, 4 * step + t);  // tiles and groups begin at multiples of 8 rows
     Fragments<S::kTiles, S::kGroups> f;
     GATTLING_UNROLL
     for (int i = 0; i < 2 * S::kTiles; ++i) f.weight[i / 2][i % 2] = stage.weight[output + 8 * i + g][chunk];
@@ -120,12 +161,14 @@ __global__ void __launch_bounds__(kThreads, S::kBlocks) tile_kernel(LinearArgs a
                            static_cast<int>(gridDim.x * gridDim.y)};
   const int first = static_cast<int>(blockIdx.z) * range;
   const int n_steps = min(range, a.k_stride - first) / kLinearStep;
+  const int own = static_cast<int>(threadIdx.x) / kChunks, k = first + static_cast<int>(threadIdx.x) % kChunks * 8;
+  const T* weight = static_cast<const T*>(a.weight) + static_cast<ptrdiff_t>(place.output + own) * a.k_stride + k;
+  const T* x = static_cast<const T*>(a.x) + static_cast<ptrdiff_t>(place.row + own) * a.k_stride + k;
   const auto copy = [&](int step) {
     if (step < n_steps) {
       Stage<S>& stage = memory.stages[step % S::kStages];
-      const int k = first + step * kLinearStep;
-      copy_rows<T>(stage.weight, a.weight, place.output, a.n, a.k_stride, k);
-      copy_rows<T>(stage.x, a.x, place.row, a.rows, a.k_stride, k);
+      copy_rows(stage.weight, weight + step * kLinearStep, a.n - place.output, a.k_stride);
+      copy_rows(stage.x, x + step * kLinearStep, a.rows - place.row, a.k_stride);
     }
     copy_commit();
   };
@@ -139,13 +182,17 @@ __global__ void __launch_bounds__(kThreads, S::kBlocks) tile_kernel(LinearArgs a
     copy_wait<S::kStages - 2>();
     __syncthreads();  // others' copies have landed, and nobody reads the stage that is filled next
     copy(step + S::kStages - 1);
-    multiply_stage<T>(total.chain, memory.stages[step % S::kStages], output, row);
+    const Stage<S>& stage = memory.stages[step % S::kStages];
+    if constexpr (kChained)
+      multiply_permuted<T>(total.chain, stage, output, row);
+    else
+      multiply_plain<T>(total.chain, stage, output, row);
     total.stepped();
   }
   __syncthreads();  // the sums overwrite the stages
   memory.sums.put(total.sum(), output, row);
   __syncthreads();
-  finish<T, kThreads>(a, memory.sums, place, memory.last);
+  finish<T, kThreads>(a, memory.sums, place, memory.arrived);
 }
 
 template <typename T, typename S, bool kChained>
