@@ -43,7 +43,6 @@ class Sampler {
  private:
   // What the host needs to know of a slot's sampling.
   struct Slot {
-    bool adjusts = false;
     bool filters = false;
     bool random = false;
     Ticket set_up = 0;  // the step of its last setup

@@ -1,160 +1,15 @@
 // The device's sampler against the CPU's on the same logits, and against the reference.
-#include "cuda/sampler.h"
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
-#include "cpu/sampler.h"
+#include "cuda_sampler_rig.h"
 #include "ops_reference.h"
 #include "test.h"
 
 using namespace gattling;
+using namespace sampler_rig;
 using reference::Matrix;
-
-namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-
-uint64_t mix(uint64_t& state) {  // splitmix64
-  uint64_t z = state += 0x9e3779b97f4a7c15;
-  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-  z = (z ^ z >> 27) * 0x94d049bb133111eb;
-  return z ^ z >> 31;
-}
-
-// Bell-shaped, as a model's logits are.
-std::vector<float> random_logits(uint64_t seed, int n, float scale) {
-  std::vector<float> logits(static_cast<size_t>(n));
-  for (float& logit : logits) {
-    double sum = 0;
-    for (int i = 0; i < 4; ++i) sum += static_cast<double>(mix(seed) >> 11) * 0x1p-53 - 0.5;
-    logit = static_cast<float>(sum) * scale;
-  }
-  return logits;
-}
-
-StateShape shape_of(int vocab_size, int n_slots, int max_rows) {
-  StateShape shape{};
-  shape.n_slots = n_slots;
-  shape.max_rows = max_rows;
-  shape.vocab_size = vocab_size;
-  return shape;
-}
-
-// Logits on the device, rows `stride` apart, in tiles of `tile` rows.
-class Rig {
- public:
-  explicit Rig(int vocab_size, int n_slots = 8, int tile = 4, int padding = -1)
-      : n_(vocab_size),
-        tile_(tile),
-        stride_(padding < 0 ? (vocab_size + 63) / 64 * 64 : vocab_size + padding),
-        sampler_(shape_of(vocab_size, n_slots, 64), tile, stream_),
-        logits_(64 * static_cast<size_t>(stride_) * sizeof(float)) {}
-
-  void init(int slot, const Sampling& sampling, const std::vector<int32_t>& tokens = {}, int n_prompt = 0) {
-    step_.inits.push_back({slot, &sampling, tokens, n_prompt});
-    begin();
-    end();
-  }
-  Slice& add(int slot, int start, int count = 1) {
-    step_.slices.push_back({slot, start, count, true, false, -1, 0, 0, Rows::None});
-    step_.tokens.resize(step_.tokens.size() + static_cast<size_t>(count), 0);
-    return step_.slices.back();
-  }
-  void begin() {
-    sampler_.begin(step_);
-    step_.clear();
-  }
-  void mask(int slot, const std::vector<uint32_t>& bits) { sampler_.set_mask(slot, bits); }
-  void sample(const std::vector<float>& logits) {
-    const int rows = static_cast<int>(logits.size()) / n_;
-    for (int row = 0; row < rows; ++row)
-      stream_.copy_to_device(row_of(row), &logits[static_cast<size_t>(row * n_)], static_cast<size_t>(n_) * 4);
-    for (int first = 0; first < rows; first += tile_)
-      sampler_.sample(row_of(first), stride_, first, std::min(tile_, rows - first));
-  }
-  Ticket end() { return sampler_.end(); }
-  StepResult read(Ticket ticket) {
-    stream_.synchronize();
-    StepResult result;
-    sampler_.read(ticket, result);
-    return result;
-  }
-  StepResult finish(const std::vector<float>& logits) {
-    sample(logits);
-    return read(end());
-  }
-  StepResult::Entry draw(const std::vector<float>& logits, int position, int slot = 0) {
-    add(slot, position - 1);
-    begin();
-    return finish(logits).sampled.at(0);
-  }
-  int32_t last_token(int slot) {
-    int32_t token = 0;
-    stream_.copy_to_host(&token, sampler_.last_tokens() + slot, sizeof token);
-    stream_.synchronize();
-    return token;
-  }
-  std::vector<int32_t> output_rows() {
-    std::vector<int32_t> rows(static_cast<size_t>(sampler_.n_outputs()));
-    stream_.copy_to_host(rows.data(), sampler_.output_rows(), rows.size() * sizeof(int32_t));
-    stream_.synchronize();
-    return rows;
-  }
-
-  Step& step() { return step_; }
-  cuda::Sampler& sampler() { return sampler_; }
-
- private:
-  float* row_of(int row) { return logits_.as<float>() + row * stride_; }
-
-  int n_, tile_;
-  int64_t stride_;
-  cuda::Stream stream_;
-  cuda::Sampler sampler_;
-  cuda::Buffer logits_;
-  Step step_;
-};
-
-// What the CPU draws.
-StepResult::Entry drawn_by_cpu(const std::vector<float>& logits, const Sampling& sampling, int position,
-                               const std::vector<int32_t>& tokens = {}, int n_prompt = 0,
-                               const std::vector<uint32_t>& mask = {}) {
-  cpu::SlotSampling slot;
-  slot.init({0, &sampling, tokens, n_prompt});
-  cpu::RowSampler sampler(cpu::kernels_plain(), static_cast<int>(logits.size()));
-  cpu::RowTask task;
-  task.logits = logits;
-  task.sample = true;
-  task.position = position;
-  task.slot = &slot;
-  task.mask = mask;
-  cpu::RowAnswer answer;
-  sampler.answer(task, answer);
-  return answer.sampled;
-}
-
-void expect_same(Rig& rig, const std::vector<float>& logits, const Sampling& sampling, int position,
-                 const std::vector<int32_t>& tokens = {}, int n_prompt = 0, const std::vector<uint32_t>& mask = {}) {
-  if (!sampling.bias.empty() || !tokens.empty() || position == 1) rig.init(0, sampling, tokens, n_prompt);
-  rig.add(0, position - 1).constrained = !mask.empty();
-  rig.begin();
-  if (!mask.empty()) rig.mask(0, mask);
-  const StepResult::Entry have = rig.finish(logits).sampled.at(0);
-  const StepResult::Entry want = drawn_by_cpu(logits, sampling, position, tokens, n_prompt, mask);
-  CHECK(have.status == want.status && have.token == want.token);
-  if (have.status == RowStatus::Ok) CHECK(rig.last_token(0) == have.token);
-}
-
-std::vector<uint32_t> random_mask(uint64_t seed, int n) {
-  std::vector<uint32_t> bits(static_cast<size_t>((n + 31) / 32));
-  for (uint32_t& word : bits) word = static_cast<uint32_t>(mix(seed));
-  return bits;
-}
-
-}  // namespace
 
 TEST(greedy_takes_the_lowest_of_the_best) {
   for (int n : {1, 17, 1000, 4099}) {
@@ -291,6 +146,18 @@ TEST(lists_may_be_as_long_as_the_vocabulary) {
   CHECK(rig.last_token(0) == 0);
 }
 
+TEST(long_prompts_are_counted) {
+  constexpr int n = 17, n_tokens = 40000;
+  Rig rig(n);
+  const Sampling sampling{.frequency_penalty = 1e-3f, .repetition_penalty = 1.1f};
+  const std::vector<float> logits = random_logits(1, n, 4);
+  std::vector<int32_t> tokens;
+  uint64_t random = 1;
+  for (int i = 0; i < n_tokens; ++i) tokens.push_back(static_cast<int32_t>(mix(random) % (n - 3)));
+  for (int n_prompt : {n_tokens, n_tokens / 2, 0, n_tokens / 2})
+    expect_same(rig, logits, sampling, n_tokens, tokens, n_prompt);
+}
+
 TEST(sampled_tokens_are_counted_at_once) {
   Rig rig(4);
   const Sampling sampling{.temperature = 0, .frequency_penalty = 1, .stop_ids = {3}, .min_tokens = 4};
@@ -382,6 +249,16 @@ TEST(scores_are_raw_log_probabilities) {
     expect(result.scored[1], 1, 3);
     expect(result.sampled[0], 2, 20);
   }
+}
+
+TEST(of_two_setups_of_a_slot_the_later_counts) {
+  Rig rig(17);
+  const Sampling first{.temperature = 0, .bias = {{3, 50.0f}}}, later{.temperature = 0, .bias = {{5, 50.0f}}};
+  const std::vector<int32_t> tokens = {7};
+  rig.step().inits.push_back({2, &first, {}, 0});
+  rig.init(2, later, tokens, 1);
+  CHECK(rig.last_token(2) == 7);
+  CHECK(rig.draw(random_logits(1, 17, 4), 1, 2).token == 5);
 }
 
 TEST(a_row_can_be_scored_and_sampled) {

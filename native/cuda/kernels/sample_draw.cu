@@ -23,7 +23,7 @@ __device__ uint64_t best_score(const LogitRow& row, int first, const SampleTask&
                                const Draw& draw) {
   const uint32_t position = static_cast<uint32_t>(task.position);
   uint64_t best = 0;
-  for (int at = static_cast<int>(threadIdx.x) * 4; at < kSampleChunk && first + at < row.n; at += kThreads * 4) {
+  for (int at = static_cast<int>(threadIdx.x) * 4; at < kSampleChunk; at += kThreads * 4) {
     float x[4];
     load_quad(row, first + at, x);
     GATTLING_UNROLL

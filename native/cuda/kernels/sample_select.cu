@@ -47,7 +47,8 @@ __device__ __forceinline__ uint64_t weight_of(const Weighed& w, float value, uin
   return mass > w.more_than ? mass : 0;
 }
 
-// visit(key, weight) for this thread's tokens that weigh something.
+// visit(key, weight) for this thread's tokens that weigh something. Past the row up to three more come that are worse
+// than every token: -infinity and the highest ids.
 template <typename Visit>
 __device__ __forceinline__ void each(const Weighed& w, const Visit& visit) {
   for (int i = static_cast<int>(threadIdx.x) * 4; i < w.row.n; i += static_cast<int>(blockDim.x) * 4) {
@@ -55,7 +56,6 @@ __device__ __forceinline__ void each(const Weighed& w, const Visit& visit) {
     load_quad(w.row, i, x);
     GATTLING_UNROLL
     for (int k = 0; k < 4; ++k) {
-      if (i + k >= w.row.n) continue;
       const float value = temper(x[k], w.max, w.temperature);
       const uint64_t key = order_key(value, i + k);
       const uint64_t weight = weight_of(w, value, key);
@@ -65,9 +65,9 @@ __device__ __forceinline__ void each(const Weighed& w, const Visit& visit) {
 }
 
 // Lists the tokens whose key has the bits `prefix` under `mask` and is not below `least`; false when they are too many.
+// Who counts on n_listed of an earlier list has passed a barrier since.
 __device__ bool list(const Weighed& w, uint64_t mask, uint64_t prefix, uint64_t least) {
   Layout& s = shared<Layout>();
-  __syncthreads();  // the list before is done with
   if (threadIdx.x == 0) s.n_listed = 0;
   __syncthreads();
   each(w, [&](uint64_t key, uint64_t weight) {
@@ -169,12 +169,10 @@ __device__ uint64_t total_weight(const Weighed& w) {
   uint64_t sum = 0;
   each(w, [&](uint64_t, uint64_t weight) { sum += weight; });
   sum = warp_total(sum);
-  __syncthreads();
   if (lane_id() == 0) s.totals[threadIdx.x / kWarp] = sum;
   __syncthreads();
   uint64_t total = 0;
   for (int i = 0; i < static_cast<int>(blockDim.x) / kWarp; ++i) total += s.totals[i];
-  __syncthreads();
   return total;
 }
 

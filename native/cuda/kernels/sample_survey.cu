@@ -97,10 +97,12 @@ __device__ Peak peak_of(const Values& x, int n_left) {
   float max = kNone;
   bool finite = true;
   GATTLING_UNROLL
-  for (int q = 0; q < kQuads; ++q) GATTLING_UNROLL
-  for (int k = 0; k < 4; ++k) {
-    max = fmaxf(max, x[q][k]);
-    finite = finite && (is_finite(x[q][k]) || place_of(q) + k >= n_left);
+  for (int q = 0; q < kQuads; ++q) {
+    GATTLING_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      max = fmaxf(max, x[q][k]);
+      finite = finite && (is_finite(x[q][k]) || place_of(q) + k >= n_left);
+    }
   }
   max = warp_max(max);
   finite = __all_sync(kAllLanes, finite) != 0;
@@ -120,20 +122,24 @@ __device__ Peak peak_of(const Values& x, int n_left) {
 __device__ void sum_exp(const Values& x, float max) {
   float sum = 0;
   GATTLING_UNROLL
-  for (int q = 0; q < kQuads; ++q) GATTLING_UNROLL
-  for (int k = 0; k < 4; ++k) sum += expf(x[q][k] - max);
+  for (int q = 0; q < kQuads; ++q) {
+    GATTLING_UNROLL
+    for (int k = 0; k < 4; ++k) sum += expf(x[q][k] - max);
+  }
   const double total = warp_total(static_cast<double>(sum));
   if (lane_id() == 0) shared<Layout>().sums[threadIdx.x / kWarp] = total;
 }
 
-__device__ void find_best(const Values& x, int first, int n) {
+// Past the row -infinity is worse than every token's, for its id is higher.
+__device__ void find_best(const Values& x, int first) {
   uint64_t best = 0;
   GATTLING_UNROLL
-  for (int q = 0; q < kQuads; ++q) GATTLING_UNROLL
-  for (int k = 0; k < 4; ++k) {
-    const int id = first + place_of(q) + k;
-    const uint64_t key = order_key(x[q][k], id);
-    if (id < n && key > best) best = key;
+  for (int q = 0; q < kQuads; ++q) {
+    GATTLING_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      const uint64_t key = order_key(x[q][k], first + place_of(q) + k);
+      if (key > best) best = key;
+    }
   }
   best = warp_max(best);
   if (lane_id() == 0) shared<Layout>().best[threadIdx.x / kWarp] = best;
@@ -155,7 +161,7 @@ __global__ void __launch_bounds__(kThreads) survey_kernel(SampleBatch b) {
     apply_lists(task, slot, first);
     write_adjusted(b, row, mask_of(b, task), first, x);
   }
-  find_best(x, first, b.vocab_size);
+  find_best(x, first);
   __syncthreads();
   if (threadIdx.x > 0) return;
   const Layout& s = shared<Layout>();
