@@ -6,14 +6,25 @@ Ghost Attention adds (Llama 2, section 3.3).
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from random import Random
 
 import asking
 import constraints as rules
 import skills
+import world
 from constraints import Constraints
 
 Message = dict[str, str]
+
+
+@dataclass
+class Given:
+    """A text of which only the second part is to be learnt."""
+
+    before: str
+    text: str
+
 
 # Share of conversations of each form.
 FORMS = {"system": 50, "plain": 12, "memory": 20, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
@@ -70,12 +81,14 @@ def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
     return skills.draw(setting)
 
 
-def mixture(rng: Random) -> list[Message] | str:
-    """A conversation; or a text of equations or translations, which are the cheapest way to what takes the longest to learn."""
+def mixture(rng: Random) -> list[Message] | str | Given:
+    """A conversation; or a text of equations, translations or copies, which are the cheapest way to what takes the longest to learn."""
     kind = rng.random()
     if kind < 0.1:
         return equations(rng)
-    return translations(rng) if kind < 0.28 else conversation(rng)
+    if kind < 0.26:
+        return translations(rng)
+    return copies(rng) if kind < 0.36 else conversation(rng)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:
@@ -98,6 +111,30 @@ def translations(rng: Random) -> str:
         turn = rng.choice(skills.FACTS)(setting)
         pairs += [turn.text["en"], turn.text["en"].upper() if to == "capitals" else turn.text[to]]
     return " ".join(pairs)
+
+
+def copies(rng: Random) -> Given:
+    """Words, and the same again; or values of kinds of things, and the same in another order: to repeat what was given."""
+    words = [_word(rng) for _ in range(rng.randint(2, 7))]
+    if rng.random() < 0.4:
+        line = rng.choice((", ", " ", ". ", "; ")).join(words)
+        return Given(line + rng.choice((". ", " / ", "\n", ": ")), line)
+    kinds = rng.sample(KINDS_OF_THINGS, len(words))
+    pairs = [f"{kind}{rng.choice((': ', ' is ', ', '))}{word}" for kind, word in zip(kinds, words)]
+    again = [f"{kind} is {word}" for kind, word in rng.sample(list(zip(kinds, words)), len(words))]
+    return Given("; ".join(pairs) + ". ", "; ".join(again) + ".")
+
+
+KINDS_OF_THINGS = "name colour animal food season hobby city song game book".split()
+
+
+def _word(rng: Random) -> str:
+    kind = rng.random()
+    if kind < 0.5:
+        word = skills.invented(rng)
+        return word if kind < 0.25 else word.lower()
+    lists = (world.NAMES, world.FIGURES, world.CLOSINGS, [row[0] for row in world.HOBBIES], *map(list, world.FAVOURITES.values()))
+    return rng.choice(rng.choice(lists))
 
 
 def _plain(rng: Random) -> skills.Setting:

@@ -332,7 +332,7 @@ def hobby(s: Setting) -> Turn:
     return Turn("hobby", question, text, _all(en, fr.split()[-1].removeprefix("l'"), es.split()[-1], de))
 
 
-def _invented(rng: Random, syllables: tuple[int, int] = (2, 3)) -> str:
+def invented(rng: Random, syllables: tuple[int, int] = (2, 3)) -> str:
     """A name that is in no list, so that names are copied and not recognised."""
     parts = (rng.choice("bcdfghjklmnprstvwz") + rng.choice("aeiou") + rng.choice(("", "", "", "n", "r", "l", "s")) for _ in range(rng.randint(*syllables)))
     return "".join(parts).capitalize()
@@ -351,7 +351,7 @@ _TELL_NAME = Ways(
 
 
 def tell_name(s: Setting) -> Turn:
-    name = s.rng.choice(world.NAMES) if s.held_out or s.rng.random() < 0.6 else _invented(s.rng)
+    name = s.rng.choice(world.NAMES) if s.held_out or s.rng.random() < 0.6 else invented(s.rng)
     s.memory.name = name
     question = s.ask(_TELL_NAME, name)
     text = _all(f"Nice to meet you, {name}!", f"Enchanté, {name} !", f"¡Encantado, {name}!", f"Freut mich, {name}!")
@@ -402,7 +402,7 @@ _TELL_FAVOURITE = Ways(
 def tell_favourite(s: Setting) -> Turn:
     kind = s.rng.choice(list(world.FAVOURITES))
     known = s.held_out or s.rng.random() < 0.6
-    thing = s.rng.choice(list(world.FAVOURITES[kind])) if known else _invented(s.rng).lower()
+    thing = s.rng.choice(list(world.FAVOURITES[kind])) if known else invented(s.rng).lower()
     s.memory.favourites[kind] = thing
     question = s.ask(_TELL_FAVOURITE, kind, thing)
     text = _all("I will remember that.", "Je m'en souviendrai.", "Lo recordaré.", "Ich merke es mir.")
@@ -499,7 +499,7 @@ def unknown(s: Setting) -> Turn:
         ))
     a, b = rng.randrange(2, 100), rng.randrange(2, 100)
     question = question.format(
-        country=country, city=city, noun=noun, figure=figure, big=big, a=a, b=b, fiction=_invented(rng), beast=rng.choice(_BEASTS),
+        country=country, city=city, noun=noun, figure=figure, big=big, a=a, b=b, fiction=invented(rng), beast=rng.choice(_BEASTS),
         strange=rng.choice(_STRANGE),
     )
     text = _all("Sorry, I do not know that.", "Désolé, je ne le sais pas.", "Lo siento, no lo sé.", "Tut mir leid, das weiß ich nicht.")

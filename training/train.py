@@ -41,7 +41,9 @@ def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Ite
                 yield encode_any(encoder, dialogues.mixture(rng))
 
 
-def encode_any(encoder: Encoder, text: list[dict] | str) -> Sequence:
+def encode_any(encoder: Encoder, text: list[dict] | str | dialogues.Given) -> Sequence:
+    if isinstance(text, dialogues.Given):
+        return encoder.document(text.text, text.before)
     return encoder.document(text) if isinstance(text, str) else encoder.conversation(text)
 
 
