@@ -84,10 +84,10 @@ size_t AttentionPlan::work_bytes() const {
 std::array<size_t, 4> AttentionPlan::space_parts(AttentionTile tile) const {
   const Limits& limits = limits_of(tile);
   const size_t n_partials = static_cast<size_t>(limits.max_partials), dim = static_cast<size_t>(dim_);
-  const size_t n_rows = static_cast<size_t>(limits.n_blocks) * static_cast<size_t>(attention_queries(tile, dim_));
+  const size_t n_totals = static_cast<size_t>(limits.n_blocks) * static_cast<size_t>(attention_totals(tile, dim_));
   return {aligned(n_partials * dim * sizeof(float)), aligned(n_partials * 2 * sizeof(float)),
           aligned(static_cast<size_t>(limits.max_tiles) * static_cast<size_t>(n_kv_heads_) * sizeof(uint32_t)),
-          aligned(n_rows * dim * sizeof(float))};
+          aligned(n_totals * sizeof(float))};
 }
 
 size_t AttentionPlan::space_bytes(AttentionTile tile) const {

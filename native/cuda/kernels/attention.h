@@ -2,9 +2,9 @@
 // sharing a KV head, with an optional sliding window.
 //
 // The queries of a slice that share a KV head are packed: packed query i is head i % group of the group, of the slice's
-// row i / group. A tile is up to 16 (decode) or 128 (prefill) consecutive ones, which walk a range of keys together, so
-// that a key is read once for all of them. Both kernels take their tiles from a list in device memory (attention_plan.h
-// makes it) and have a fixed grid, so that a launch can be replayed for another step.
+// row i / group. A tile is up to 16 (decode) or 64 or 128 (prefill) consecutive ones, which walk a range of keys
+// together, so that a key is read once for all of them. Both kernels take their tiles from a list in device memory
+// (attention_plan.h makes it) and have a fixed grid, so that a launch can be replayed for another step.
 //
 // A query's arithmetic is the same in every tile: keys in steps at absolute positions, and a step that a query does not
 // see changes nothing of it. Where its keys are cut is the list's: the parts are merged in ascending order. With cuts
@@ -34,10 +34,11 @@ constexpr int kAttentionStages = 2;
 
 enum class AttentionTile : uint8_t { Decode, Prefill };
 
-// Packed queries of a tile. Prefill's are what makes keys from the second-level cache suffice for the tensor cores
-// (256 operations a byte); at 256, half of it keeps within the 99 KiB that every device has.
+// Packed queries of a tile. Prefill's are what makes keys from the second-level cache suffice for the tensor cores: as
+// many operations for each byte. 128 at 256 would not keep within the 99 KiB that every device has, and at 64 three
+// small blocks hide more than one large one.
 constexpr int attention_queries(AttentionTile tile, int dim) {
-  return tile == AttentionTile::Decode ? 16 : dim == 256 ? 64 : 128;
+  return tile == AttentionTile::Decode ? 16 : dim == 128 ? 128 : 64;
 }
 
 // A warp has 16 queries of a prefill tile, and a quarter of the columns of a decode tile.
@@ -53,7 +54,12 @@ constexpr size_t attention_shared_bytes(AttentionTile tile, int dim) {
 // Blocks that a processor of at least 164 KiB shared memory runs at once; registers are compiled to allow it.
 constexpr int attention_blocks(AttentionTile tile, int dim) {
   if (tile == AttentionTile::Decode) return dim == 64 ? 4 : 3;
-  return dim == 128 ? 1 : 2;
+  return dim == 64 ? 3 : dim == 128 ? 1 : 2;
+}
+
+// What a block remembers of a tile across borders: its result, and for each thread two maxima and two sums.
+constexpr int attention_totals(AttentionTile tile, int dim) {
+  return attention_queries(tile, dim) * dim + attention_threads(tile, dim) * 4;
 }
 
 // A tile and the keys that it walks; every KV head does it. 48 bytes.
@@ -85,7 +91,7 @@ struct AttentionSpace {
   float* sums;         // [partials, attention_dim(D)]
   float* ends;         // [partials, 2]: the maximum (of scores in powers of 2) and the sum of weights
   uint32_t* counters;  // [split tiles * n_kv_heads] parts that are done; a launch leaves zeros
-  float* totals;       // [n_blocks, queries of a tile, attention_dim(D)]
+  float* totals;       // [n_blocks, attention_totals()]
 };
 
 struct AttentionArgs {

@@ -5,28 +5,25 @@
 
 namespace gattling::cuda {
 
-// What a lane knows of its two rows, and of all rows of its warp.
+// Which keys a lane's two rows see, and the rows of its warp: (position - window, position].
 struct Sight {
-  int last_seen[2];  // keys in (before_first, last_seen] are seen
-  int before_first[2];
-  int warp_first, warp_last;          // keys that any row sees
-  int everyone_first, everyone_last;  // keys that every row sees
-  bool any;                           // the warp has queries
+  int positions[2];
+  int first, last;  // positions of the warp's rows
+  int window;
+  bool any;  // the warp has queries
 
-  __device__ Sight(const Queries& queries, int first_row, int window) {
+  __device__ Sight(const Queries& queries, int first_row, int window)
+      : window(window > 0 ? window : 1 << 30), any(first_row < queries.item.n_queries) {
     const int last_row = min(first_row + 15, queries.item.n_queries - 1);
-    any = first_row <= last_row;
-    const int low = queries.position(first_row), high = queries.position(last_row);
-    const auto before = [&](int position) { return window > 0 ? position - window : -1; };
-    for (int half = 0; half < 2; ++half) {
-      last_seen[half] = queries.position(min(first_row + lane_id() / 4 + 8 * half, last_row));
-      before_first[half] = before(last_seen[half]);
-    }
-    warp_first = before(low) + 1;
-    warp_last = high;
-    everyone_first = before(high) + 1;
-    everyone_last = low;
+    for (int half = 0; half < 2; ++half)
+      positions[half] = queries.position(min(first_row + lane_id() / 4 + 8 * half, last_row));
+    first = queries.position(first_row);
+    last = queries.position(last_row);
   }
+
+  // Of keys [key, key + n): whether any row of the warp sees any, and every row all.
+  __device__ bool sees_any(int key, int n) const { return any && key <= last && key + n > first - window + 1; }
+  __device__ bool sees_all(int key, int n) const { return key > last - window && key + n - 1 <= first; }
 };
 
 // Scores of keys that a row does not see become -inf, whatever they are.
@@ -36,9 +33,8 @@ __device__ __forceinline__ void hide(float (&scores)[Tile::kKeys / 8][4], const 
   for (int n = 0; n < Tile::kKeys / 8; ++n) {
     GATTLING_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const int key = first_key + n * 8 + lane_id() % 4 * 2 + i % 2;
-      const bool seen = key > sight.before_first[i / 2] && key <= sight.last_seen[i / 2];
-      scores[n][i] = seen ? scores[n][i] : -INFINITY;
+      const int ahead = first_key + n * 8 + lane_id() % 4 * 2 + i % 2 - sight.positions[i / 2];
+      scores[n][i] = ahead <= 0 && ahead > -sight.window ? scores[n][i] : -INFINITY;
     }
   }
 }
@@ -49,7 +45,7 @@ __device__ void run_item(const AttentionArgs& a, const Queries& queries, float s
   const AttentionItem& item = queries.item;
   const int warp = static_cast<int>(threadIdx.x) / kWarp;
   const int first_row = warp % Tile::kRowWarps * 16, first_column = warp / Tile::kRowWarps * Tile::kColumns;
-  const Keys keys = keys_of(a.cache, item, queries.kv_head);
+  const Keys keys(a.cache, item, queries.kv_head);
   const Sight sight(queries, first_row, a.window);
   const int first_step = item.first_key / Tile::kKeys, end_step = (item.end_key + Tile::kKeys - 1) / Tile::kKeys;
 
@@ -69,11 +65,10 @@ __device__ void run_item(const AttentionArgs& a, const Queries& queries, float s
     __syncthreads();
     const int stage = (step - first_step) % Tile::kStages, first_key = step * Tile::kKeys;
     // A step that no row sees would change nothing.
-    if (sight.any && first_key <= sight.warp_last && first_key + Tile::kKeys > sight.warp_first) {
+    if (sight.sees_any(first_key, Tile::kKeys)) {
       float scores[Tile::kKeys / 8][4];
       multiply_keys<Tile>(scores, s.queries, first_row, s.keys[stage]);
-      if (first_key < sight.everyone_first || first_key + Tile::kKeys - 1 > sight.everyone_last)
-        hide<Tile>(scores, sight, first_key);
+      if (!sight.sees_all(first_key, Tile::kKeys)) hide<Tile>(scores, sight, first_key);
       softmax.add(scores, scale);
       multiply_values<Tile>(softmax.acc, scores, s.values[stage], first_column);
     }

@@ -30,7 +30,7 @@ struct Queries {
   int group;
   int kv_head;
   int head_dim;
-  AttentionItem item;
+  const AttentionItem& item;  // read when needed: registers are short
 
   // Where element 0 of packed query i of the tile lies in rows of [.., head_dim].
   __device__ int64_t place(int i, int64_t stride) const {
@@ -59,49 +59,51 @@ __device__ void load_queries(uint4* to, const AttentionArgs& a, const Queries& q
 
 // A sequence's keys of one KV head in the paged cache.
 struct Keys {
+  const PagedCache& cache;
   const uint16_t* data;  // of the KV head in block 0
   const int32_t* table;
-  int64_t to_values;   // elements from a key to its value
-  int64_t block_step;  // elements from a block to the next
-  uint64_t
-      per_block;  // 2^32 over the 16ths of a block, rounded up: a product instead of a division, exact for all ints
-  int block_size;
-  int head_dim;
-  int first, end;  // the item's
-};
+  int to_values;     // elements from a key to its value; a block has twice as many
+  uint32_t inverse;  // 2^32 / (block_size / 16), rounded up, less 1
+  int first, end;    // the item's
 
-__device__ __forceinline__ Keys keys_of(const PagedCache& cache, const AttentionItem& item, int kv_head) {
-  const int64_t head = static_cast<int64_t>(cache.block_size) * cache.head_dim;
-  const uint32_t sixteenths = static_cast<uint32_t>(cache.block_size) / 16;
-  return {static_cast<const uint16_t*>(cache.data) + kv_head * head,
-          cache.block_tables + static_cast<int64_t>(item.slot) * cache.max_blocks,
-          cache.n_kv_heads * head,
-          2 * cache.n_kv_heads * head,
-          uint64_t{0xffffffffu / sixteenths} + 1,
-          cache.block_size,
-          cache.head_dim,
-          item.first_key,
-          item.end_key};
-}
+  __device__ Keys(const PagedCache& cache, const AttentionItem& item, int kv_head)
+      : cache(cache),
+        data(static_cast<const uint16_t*>(cache.data) + kv_head * cache.block_size * cache.head_dim),
+        table(cache.block_tables + static_cast<int64_t>(item.slot) * cache.max_blocks),
+        to_values(cache.n_kv_heads * cache.block_size * cache.head_dim),
+        inverse(0xffffffffu / (static_cast<uint32_t>(cache.block_size) / 16)),
+        first(item.first_key),
+        end(item.end_key) {}
+
+  // A product instead of a division: exact for every key.
+  __device__ const uint16_t* find(int key) const {
+    const uint32_t sixteenth = static_cast<uint32_t>(key) / 16;
+    const int index = static_cast<int>((static_cast<uint64_t>(sixteenth) * inverse + sixteenth) >> 32);
+    return data + static_cast<int64_t>(table[index]) * (2 * to_values) +
+           (key - index * cache.block_size) * cache.head_dim;
+  }
+};
 
 // Starts copying the keys and values of a step. What the item does not see, and elements past the head's, become zeros:
 // a former owner of a block may have left NaNs there, and 0 * NaN is one.
 template <class Tile>
-__device__ void start_step(uint4* keys, uint4* values, const Keys& from, int step) {
+__device__ __forceinline__ void start_step(uint4* keys, uint4* values, const Keys& from, int step) {
+  constexpr int kRows = Tile::kThreads / Tile::kPieces;  // copied at once
+  constexpr int kTimes = Tile::kKeys / kRows;
+  const int row = static_cast<int>(threadIdx.x) / Tile::kPieces, piece = static_cast<int>(threadIdx.x) % Tile::kPieces;
+  const uint16_t* sources[kTimes];  // found before the first copy, so that the table is waited for once
   GATTLING_UNROLL
-  for (int i = 0; i < Tile::kKeys * Tile::kPieces / Tile::kThreads; ++i) {
-    const int at = static_cast<int>(threadIdx.x) + i * Tile::kThreads;
-    const int row = at / Tile::kPieces, piece = at % Tile::kPieces;
-    const int key = step * Tile::kKeys + row;
-    const bool seen = key >= from.first && key < from.end && piece * 8 < from.head_dim;
-    const uint16_t* source = from.data;
-    if (seen) {
-      const int index = static_cast<int>(static_cast<uint32_t>(key / 16) * from.per_block >> 32);
-      source += from.table[index] * from.block_step +
-                static_cast<int64_t>(key - index * from.block_size) * from.head_dim + piece * 8;
-    }
-    copy_async16(&keys[Tile::place(row, piece)], source, seen ? 16 : 0);
-    copy_async16(&values[Tile::place(row, piece)], source + from.to_values, seen ? 16 : 0);
+  for (int i = 0; i < kTimes; ++i) {
+    const int key = step * Tile::kKeys + row + i * kRows;
+    const bool seen = key >= from.first && key < from.end && piece * 8 < from.cache.head_dim;
+    sources[i] = seen ? from.find(key) + piece * 8 : nullptr;
+  }
+  GATTLING_UNROLL
+  for (int i = 0; i < kTimes; ++i) {
+    const int place = Tile::place(row + i * kRows, piece), filled = sources[i] != nullptr ? 16 : 0;
+    const uint16_t* source = sources[i] != nullptr ? sources[i] : from.data;
+    copy_async16(&keys[place], source, filled);
+    copy_async16(&values[place], source + from.to_values, filled);
   }
 }
 

@@ -27,37 +27,39 @@ __device__ __forceinline__ void store_pair(const AttentionArgs& a, int64_t at, f
   *reinterpret_cast<uint32_t*>(static_cast<uint16_t*>(a.out) + at) = pair;
 }
 
-// What a block's tile has summed up to the last border that its keys crossed. Each thread keeps its own part in global
+// What a block's tile has summed up to the last border that its keys crossed. Each thread keeps its own share in global
 // memory: registers have no room for it.
 template <class Tile>
 struct Total {
-  float maximum[2] = {-INFINITY, -INFINITY};
-  float sum[2] = {0, 0};
+  static constexpr int kPieces = Tile::kColumns / 8;  // and one more: both maxima and both sums
   bool any = false;
 
-  __device__ static float4* place(const AttentionSpace& space, int n) {
-    const int tile = static_cast<int>(blockIdx.x) * (Tile::kColumns / 8) + n;
-    return reinterpret_cast<float4*>(space.totals) + static_cast<int64_t>(tile) * Tile::kThreads + threadIdx.x;
+  __device__ static float4& piece(const AttentionSpace& space, int n) {
+    const int64_t tile = static_cast<int64_t>(blockIdx.x) * (kPieces + 1) + n;
+    return reinterpret_cast<float4*>(space.totals)[tile * Tile::kThreads + threadIdx.x];
   }
 
-  // total += part; the part becomes the total, too.
+  // Both become the total with the part in it.
   __device__ void add(Softmax<Tile>& part, const AttentionSpace& space) {
     part.finish();
-    const Merge first(maximum[0], part.maximum[0]), second(maximum[1], part.maximum[1]);
+    const float4 ends = any ? piece(space, kPieces) : float4{-INFINITY, -INFINITY, 0, 0};
+    const Merge first(ends.x, part.maximum[0]), second(ends.y, part.maximum[1]);
     GATTLING_UNROLL
-    for (int n = 0; n < Tile::kColumns / 8; ++n) {
+    for (int n = 0; n < kPieces; ++n) {
+      if (n % 4 == 0) __syncwarp();  // no later load moves up: it would take a register that is not there
       float(&acc)[4] = part.acc[n];
-      float4 total = any ? *place(space, n) : float4{0, 0, 0, 0};
-      acc[0] = total.x = first(total.x, acc[0]);
-      acc[1] = total.y = first(total.y, acc[1]);
-      acc[2] = total.z = second(total.z, acc[2]);
-      acc[3] = total.w = second(total.w, acc[3]);
-      *place(space, n) = total;
+      const float4 total = any ? piece(space, n) : float4{0, 0, 0, 0};
+      acc[0] = first(total.x, acc[0]);
+      acc[1] = first(total.y, acc[1]);
+      acc[2] = second(total.z, acc[2]);
+      acc[3] = second(total.w, acc[3]);
+      piece(space, n) = {acc[0], acc[1], acc[2], acc[3]};
     }
-    part.sum[0] = sum[0] = first(sum[0], part.sum[0]);
-    part.sum[1] = sum[1] = second(sum[1], part.sum[1]);
-    maximum[0] = first.maximum;
-    maximum[1] = second.maximum;
+    part.sum[0] = first(ends.z, part.sum[0]);
+    part.sum[1] = second(ends.w, part.sum[1]);
+    part.maximum[0] = first.maximum;
+    part.maximum[1] = second.maximum;
+    piece(space, kPieces) = {part.maximum[0], part.maximum[1], part.sum[0], part.sum[1]};
     any = true;
   }
 };

@@ -54,8 +54,7 @@ __global__ void __launch_bounds__(kThreads) rope_append_kernel(RopeAppendArgs a)
     constexpr double kTurn = 6.283185307179586;
     const double angle = position * static_cast<double>(a.inv_freq[i]);
     const float reduced = static_cast<float>(angle - kTurn * rint(angle / kTurn));
-    angles.cosine[i] = cosf(reduced);
-    angles.sine[i] = sinf(reduced);
+    sincosf(reduced, &angles.sine[i], &angles.cosine[i]);
   }
   __syncthreads();
 
