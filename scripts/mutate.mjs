@@ -14,7 +14,7 @@ import { basename } from 'node:path';
 
 const ORDER = / (<|<=|>|>=) /;
 // Both sides known when compiled: not a guard of anything.
-const CONSTANT = /^[\s()!\d*+/%-]*((k[A-Z]\w*|[A-Z][A-Za-z]?\b|sizeof\(\w+\)|\d+)[\s()\d*+/%-]*)*$/;
+const CONSTANT = /^[\s()!\d*+/%-]*(((typename )?(\w+::)*k[A-Z]\w*|[A-Z][A-Za-z]?\b|sizeof\(\w+\)|\d+)[\s()\d*+/%-]*)*$/;
 
 /** The source with comments and strings blanked, every offset and newline kept. */
 function blanked(source) {

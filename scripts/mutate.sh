@@ -116,7 +116,11 @@ run_one() { # name
   test=$(test_of "$file")
   dir=$(mktemp -d "$work/mutant.XXXXXX")
   mkdir -p "$dir/cuda/kernels"
-  node scripts/mutate.mjs apply "$kernels/$file" "$1" >"$dir/cuda/kernels/$file"
+  if ! node scripts/mutate.mjs apply "$kernels/$file" "$1" >"$dir/cuda/kernels/$file"; then
+    echo "broken   $1"
+    rm -r "$dir"
+    return
+  fi
   for source in $(sources_of "$test"); do
     object=$(object_of "$source")
     if grep -q "$kernels/$file" "${object%.o}.d"; then
