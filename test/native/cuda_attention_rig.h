@@ -133,6 +133,13 @@ class Rig {
     upload(tables_, tables, stream_);
   }
 
+  // Sequence 0's first n blocks become those of sequence 1.
+  void lose_blocks(int n) {
+    std::vector<int32_t> tables = download<int32_t>(tables_, stream_);
+    std::copy_n(tables.begin() + state_.max_blocks, n, tables.begin());
+    upload(tables_, tables, stream_);
+  }
+
   // What former owners left.
   void fill_cache(uint16_t bits) { upload(cache_, std::vector<uint16_t>(cache_.bytes() / 2, bits), stream_); }
 

@@ -135,6 +135,21 @@ TEST(what_a_former_owner_left_is_not_seen) {
   }
 }
 
+TEST(keys_before_the_window_are_not_read) {
+  const Shape shape = {4, 2, 24, 16, 20};
+  for (const std::vector<Part>& parts : {std::vector<Part>{{0, 60, 10}}, {{0, 69, 1}}}) {
+    Rig whole(shape), windowed(shape);
+    windowed.fill_cache(0xffff);
+    for (Rig* rig : {&whole, &windowed}) {
+      rig->append({{0, 0, 69}});
+      if (rig == &windowed) rig->lose_blocks(2);  // positions [0, 32)
+      rig->step(parts);
+    }
+    CHECK(same(whole, windowed, 0, shape));
+    CHECK(std::isfinite(windowed.result(0, 69, 0)) && windowed.result(0, 69, 0) != 0);
+  }
+}
+
 TEST(a_launch_is_replayed_for_another_step) {
   Shape shape = {4, 1, 64};
   shape.length = 300;
