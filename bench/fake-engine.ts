@@ -13,6 +13,8 @@ export function fakeEngineOptions(fake: NonNullable<EngineOptions['fake']>): Eng
     blockSize: 0,
     kvCacheMemory: 0,
     threads: 0,
+    gpuMemoryUtilization: 0,
+    deterministic: false,
     enablePrefixCaching: true,
     fake,
   };

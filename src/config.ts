@@ -43,6 +43,17 @@ const engine = {
   }),
   kvCacheMemory: bytes('Memory of the KV cache, as 2GiB, 512MiB or bytes; 0 chooses by what is free.'),
   threads: count('Threads that compute on the CPU; 0 takes one per core.', { maximum: 1024 }),
+  gpuMemoryUtilization: Type.Number({
+    default: 0.9,
+    exclusiveMinimum: 0,
+    maximum: 1,
+    placeholder: 'P',
+    description: "Share of a GPU's memory that weights, activations and KV cache may take in all.",
+  }),
+  deterministic: Type.Boolean({
+    default: false,
+    description: 'On a GPU, results that do not depend on the batch, at the price of speed; on the CPU they never do.',
+  }),
   chatTemplate: Type.Optional(
     Type.String({
       placeholder: 'FILE|NAME',

@@ -107,6 +107,8 @@ EngineOptions to_engine_options(const Napi::Object& o) {
   if (const int n = get_int(o, "blockSize")) options.load.block_size = n;
   options.load.kv_cache_memory = get_size(o, "kvCacheMemory");
   options.load.threads = get_int(o, "threads");
+  if (const double share = get_number(o, "gpuMemoryUtilization")) options.load.gpu_memory_utilization = share;
+  options.load.deterministic = get_bool(o, "deterministic");
   options.prefix_caching = get_bool(o, "enablePrefixCaching");
   if (const Napi::Value fake = o.Get("fake"); fake.IsObject())
     options.fake = to_fake(fake.As<Napi::Object>(), options.load);

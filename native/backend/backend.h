@@ -133,6 +133,7 @@ struct BackendInfo {
   std::string unit;    // the arithmetic unit of the matmuls: "avx512", "avx2", "plain"
   int threads = 1;
   int depth = 0;  // 1: steps run asynchronously and are planned one ahead
+  DType compute = DType::F32;  // the class of the arithmetic; that of the options unless the device lacks it
 };
 
 class Backend {
@@ -148,6 +149,9 @@ class Backend {
   virtual size_t block_bytes(const StateShape& shape) const = 0;
   // Bytes that weights and cache may still take.
   virtual size_t free_memory() const = 0;
+  // Bytes that the cache should take when nobody says, out of `free` that are left after the weights; 0: no opinion.
+  // The shape's n_blocks is not known yet.
+  virtual size_t cache_budget(const StateShape& /*shape*/, size_t /*free*/) const { return 0; }
 
   // A step.
   virtual void begin(const Step& step) = 0;
@@ -181,6 +185,9 @@ struct BackendOptions {
   // they are not) and may round activations to it where the unit multiplies that type.
   DType compute = DType::F32;
   std::string unit;  // forces an arithmetic unit, "" takes the best of the machine
+  // Of a GPU: results do not depend on the batch, at the price of speed (a CPU's never do).
+  bool deterministic = false;
+  double gpu_memory_utilization = 0.9;  // the share of a GPU's memory that may be taken in all
 };
 
 }  // namespace gattling

@@ -1,6 +1,7 @@
 // Sampling parameters, and the counter-based random numbers that every backend shares.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <utility>
@@ -46,7 +47,9 @@ inline uint32_t philox(uint64_t seed, uint32_t position, uint32_t token) {
 
 // A standard Gumbel variate: argmax over tokens of (logit / temperature + gumbel) draws from the softmax (Gumbel-max).
 inline float gumbel(uint64_t seed, uint32_t position, uint32_t token) {
-  const float uniform = (static_cast<float>(philox(seed, position, token) >> 8) + 0.5f) * 0x1p-24f;  // in (0, 1)
+  // In (0, 1): the greatest word would round up to 1, and win whatever its logit.
+  const float uniform =
+      std::min((static_cast<float>(philox(seed, position, token) >> 8) + 0.5f) * 0x1p-24f, 0x1.fffffep-1f);
   return -std::log(-std::log(uniform));
 }
 

@@ -22,7 +22,6 @@ class Slots {
   Slots() = default;
   explicit Slots(const StateShape& shape);
 
-  int size() const { return static_cast<int>(slots_.size()); }
   void init(const SlotInit& init);
   void append(const BlockAppend& append);
   const int32_t* block_table(int slot) const { return block_tables_.data() + int64_t{slot} * max_blocks_; }
@@ -44,8 +43,6 @@ class Slots {
   const Slot& at(int slot) const { return slots_[static_cast<size_t>(slot)]; }
 
   int max_blocks_ = 0;
-  int n_blocks_ = 0;
-  int vocab_size_ = 0;
   std::vector<Slot> slots_;
   std::vector<int32_t> block_tables_;  // [n_slots, max_blocks]
 };
@@ -62,7 +59,7 @@ struct Batch {
   std::vector<float> sines;
 
   int n_rows() const { return static_cast<int>(tokens.size()); }
-  // Throws Error on a step that would read or write outside the state.
+  // A step that check_step() has passed.
   void load(const Step& step, const StateShape& shape, const Slots& slots);
 };
 

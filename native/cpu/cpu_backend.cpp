@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "backend/check_step.h"
 #include "backend/error.h"
 #include "cpu/batch.h"
 #include "cpu/kv_cache.h"
@@ -32,7 +33,7 @@ class CpuBackend final : public Backend {
       : kernels_(find_kernels(options.unit)),
         compute_(options.compute),
         pool_(options.threads > 0 ? options.threads : physical_cores()) {
-    info_ = {"cpu", kernels_.unit, pool_.size(), 0};
+    info_ = {"cpu", kernels_.unit, pool_.size(), 0, compute_};
   }
 
   const BackendInfo& info() const override { return info_; }
@@ -53,7 +54,10 @@ class CpuBackend final : public Backend {
   void attention(const AttentionParams& p) override;
   void swiglu(const SwigluParams& p) override;
   void gather(const GatherParams& p) override;
-  void set_mask(int slot, std::span<const uint32_t> bits) override { slots_.set_mask(slot, bits); }
+  void set_mask(int slot, std::span<const uint32_t> bits) override {
+    check_mask(slot, bits, shape_);
+    slots_.set_mask(slot, bits);
+  }
   void sample(const SampleParams& p) override;
   void read_hidden(const Tensor& x) override;
   void all_reduce(const Tensor&, int) override {}  // one rank
@@ -100,13 +104,7 @@ Tensor CpuBackend::allocate(Role, int64_t rows, int64_t cols) {
 }
 
 void CpuBackend::allocate_state(const StateShape& shape) {
-  check(shape.n_kv_heads > 0 && shape.n_heads % shape.n_kv_heads == 0, "The ", shape.n_heads,
-        " attention heads are not a multiple of the ", shape.n_kv_heads, " key-value heads; they have to be.");
-  check(shape.head_dim > 0 && shape.head_dim % 2 == 0, "The head size is ", shape.head_dim, "; it has to be even.");
-  check(shape.block_size > 0 && shape.block_size % 16 == 0, "The block size is ", shape.block_size,
-        "; it has to be a multiple of 16.");
-  check(shape.inv_freq.size() * 2 == static_cast<size_t>(shape.head_dim), "There are ", shape.inv_freq.size(),
-        " rotary frequencies; heads of ", shape.head_dim, " take ", shape.head_dim / 2, ".");
+  check_state(shape);
   shape_ = shape;
   cache_ = KvCache(shape);
   slots_ = Slots(shape);
@@ -117,6 +115,7 @@ void CpuBackend::allocate_state(const StateShape& shape) {
 }
 
 void CpuBackend::begin(const Step& step) {
+  check_step(step, shape_);
   slots_.clear_masks();
   for (const SlotInit& init : step.inits) slots_.init(init);
   for (const BlockAppend& append : step.blocks) slots_.append(append);

@@ -27,6 +27,7 @@ struct DeviceInfo {
 DeviceInfo open_device();
 void use_device();  // on every thread that makes calls, after open_device
 size_t free_device_memory();
+void synchronize_device();  // until every stream is idle
 
 // Memory of the device; it is rubbish at first.
 class Buffer {

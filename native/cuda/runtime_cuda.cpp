@@ -44,6 +44,10 @@ size_t free_device_memory() {
   return free;
 }
 
+void synchronize_device() {
+  check_call(cudaDeviceSynchronize(), "cudaDeviceSynchronize");
+}
+
 Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
   const cudaError_t status = cudaMalloc(&data_, bytes);

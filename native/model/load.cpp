@@ -63,9 +63,11 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
   const ModelConfig config = load_config(options.folder);
   Checkpoint checkpoint = Checkpoint::open(options.folder);
   const TensorSpec table = embedding_spec(config).parts[0];
-  const DType dtype = options.dtype.value_or(checkpoint.get(table.name, table.shape).dtype);
+  const DType stored = options.dtype.value_or(checkpoint.get(table.name, table.shape).dtype);
 
-  std::unique_ptr<Backend> backend = make_backend(options.device, {options.threads, dtype, options.unit});
+  std::unique_ptr<Backend> backend = make_backend(
+      options.device, {options.threads, stored, options.unit, options.deterministic, options.gpu_memory_utilization});
+  const DType dtype = backend->info().compute;
   const uint64_t weight_bytes = checkpoint.total_bytes(), free_bytes = backend->free_memory();
   check(weight_bytes <= free_bytes, "the weights take ", format_bytes(weight_bytes), " and ", format_bytes(free_bytes),
         " of memory are free on ", backend->info().device);
@@ -74,9 +76,10 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
   StateShape state = state_shape(config, options, options.kv_dtype.value_or(dtype));
   ModelInfo info = model_info(config, options, state);
   const uint64_t block_bytes = backend->block_bytes(state);
-  const MemoryPlan plan =
-      plan_memory({block_bytes, options.block_size, free_bytes - weight_bytes, options.kv_cache_memory,
-                   options.max_model_len, config.max_position, options.max_num_seqs});
+  const uint64_t left = free_bytes - weight_bytes;
+  const uint64_t cache = options.kv_cache_memory ? options.kv_cache_memory : backend->cache_budget(state, left);
+  const MemoryPlan plan = plan_memory(
+      {block_bytes, options.block_size, left, cache, options.max_model_len, config.max_position, options.max_num_seqs});
   auto model = std::make_unique<Transformer>(config, std::move(backend), checkpoint, progress);
   state.n_blocks = plan.n_blocks;
   state.max_blocks = (plan.max_model_len + options.block_size - 1) / options.block_size;

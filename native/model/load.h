@@ -23,6 +23,8 @@ struct LoadOptions {
   uint64_t kv_cache_memory = 0;  // bytes; 0: choose
   int threads = 0;               // 0: physical cores
   std::string unit;              // forces the CPU's arithmetic unit; ""
+  bool deterministic = false;    // on a GPU: results do not depend on the batch
+  double gpu_memory_utilization = 0.9;
 };
 
 // Throws Error with one sentence on anything that cannot be loaded, or cannot fit.

@@ -64,7 +64,7 @@ void Transformer::forward(const Step& step) {
   n_outputs_ = static_cast<int>(step.targets.size());
   bool hidden = false;
   for (const Slice& slice : step.slices) {
-    n_outputs_ += slice.sample;
+    n_outputs_ += slice.sample && slice.n_score < slice.count;
     hidden |= slice.hidden != Rows::None;
   }
   backend_->begin(step);

@@ -17,7 +17,7 @@ type EngineConfig = ServeConfig | ChatConfig;
 
 function engineOptions(config: EngineConfig, model: string): EngineOptions {
   const { device, dtype, kvCacheDtype, maxModelLen, maxNumSeqs, maxNumBatchedTokens, blockSize } = config;
-  const { kvCacheMemory, threads, enablePrefixCaching } = config;
+  const { kvCacheMemory, threads, gpuMemoryUtilization, deterministic, enablePrefixCaching } = config;
   return {
     model,
     device,
@@ -29,6 +29,8 @@ function engineOptions(config: EngineConfig, model: string): EngineOptions {
     blockSize,
     kvCacheMemory,
     threads,
+    gpuMemoryUtilization,
+    deterministic,
     enablePrefixCaching,
   };
 }

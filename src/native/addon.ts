@@ -17,6 +17,10 @@ export interface EngineOptions {
   blockSize: number;
   kvCacheMemory: number;
   threads: number;
+  /** Share of a GPU's memory, in (0, 1]. */
+  gpuMemoryUtilization: number;
+  /** Of a GPU: results that do not depend on the batch; a CPU's never do. */
+  deterministic: boolean;
   enablePrefixCaching: boolean;
   /** A model without weights whose step takes a fixed time and whose tokens are a pure function of the input: benches and tests. */
   fake?: { vocabSize: number; stepMicroseconds: number; maxModelLen: number; asynchronous: boolean };
@@ -25,7 +29,7 @@ export interface EngineOptions {
 /** The memory plan and what the model is; fixed for the engine's life. */
 export interface EngineInfo {
   device: string;
-  /** The arithmetic unit that the matmuls use: avx512, avx2, plain, cuda ... */
+  /** What computes: avx512, avx2, plain, or a GPU's name. */
   unit: string;
   architecture: string;
   dtype: string;

@@ -36,6 +36,8 @@ export async function realServer(folder: string, fields: Partial<EngineOptions> 
     blockSize: 0,
     kvCacheMemory: 0,
     threads: 0,
+    gpuMemoryUtilization: 0,
+    deterministic: false,
     enablePrefixCaching: true,
     ...fields,
   };

@@ -6,7 +6,11 @@
 #include <cstring>
 
 #define GATTLING_TEST_NO_MAIN
+#include "backend/half.h"
 #include "cpu/cpu_backend.h"
+#include "cuda/cuda_backend.h"
+#include "cuda/pack.h"
+#include "cuda/runtime.h"
 #include "test.h"
 
 namespace ops {
@@ -26,6 +30,55 @@ std::vector<float> read_host(const Tensor& tensor, int64_t rows) {
   return std::vector<float>(data, data + rows * tensor.cols);
 }
 
+// Activations of 16 bits are written and read as floats; rows lie stride_of(cols) apart.
+void write_device(const Tensor& tensor, const std::vector<float>& values) {
+  const int64_t stride = gattling::cuda::stride_of(tensor.cols),
+                rows = static_cast<int64_t>(values.size()) / tensor.cols;
+  std::vector<float> padded(static_cast<size_t>(rows * stride));
+  for (int64_t row = 0; row < rows; ++row)
+    std::copy_n(values.begin() + row * tensor.cols, tensor.cols, padded.begin() + row * stride);
+  gattling::cuda::Stream stream;
+  if (tensor.dtype == DType::F32) {
+    stream.copy_to_device(tensor.data, padded.data(), padded.size() * sizeof(float));
+  } else {
+    std::vector<gattling::f16> halves(padded.size());
+    for (size_t i = 0; i < halves.size(); ++i) gattling::narrow(padded[i], halves[i]);
+    stream.copy_to_device(tensor.data, halves.data(), halves.size() * sizeof(gattling::f16));
+  }
+  stream.synchronize();
+}
+
+std::vector<float> read_device(const Tensor& tensor, int64_t rows) {
+  gattling::cuda::synchronize_device();
+  const int64_t stride = gattling::cuda::stride_of(tensor.cols);
+  std::vector<float> padded(static_cast<size_t>(rows * stride)), values;
+  gattling::cuda::Stream stream;
+  if (tensor.dtype == DType::F32) {
+    stream.copy_to_host(padded.data(), tensor.data, padded.size() * sizeof(float));
+    stream.synchronize();
+  } else {
+    std::vector<gattling::f16> halves(padded.size());
+    stream.copy_to_host(halves.data(), tensor.data, halves.size() * sizeof(gattling::f16));
+    stream.synchronize();
+    for (size_t i = 0; i < halves.size(); ++i) padded[i] = gattling::widen(halves[i]);
+  }
+  for (int64_t row = 0; row < rows; ++row)
+    values.insert(values.end(), padded.begin() + row * stride, padded.begin() + row * stride + tensor.cols);
+  return values;
+}
+
+void add_cuda(std::vector<BackendCase>& found) {
+  const auto make = [](DType compute, int) {
+    return gattling::make_cuda_backend({.compute = compute, .unit = "", .deterministic = true});
+  };
+  try {
+    const std::string name = "cuda/" + make(DType::F32, 1)->info().unit;
+    found.push_back({name, make, write_device, read_device, 2e-3, {1}, 8, 500, true});
+  } catch (const std::exception& error) {
+    std::printf("skipped cuda: %s\n", error.what());
+  }
+}
+
 std::vector<BackendCase> find_cases() {
   std::vector<BackendCase> found;
   for (const char* unit : {"avx512", "avx2", "plain"}) {
@@ -34,11 +87,12 @@ std::vector<BackendCase> find_cases() {
     };
     try {
       make(DType::F32, 1);
-      found.push_back({std::string("cpu/") + unit, make, write_host, read_host, 4e-6});
+      found.push_back({std::string("cpu/") + unit, make, write_host, read_host, 4e-6, {1, 2, 3, 5, 8}});
     } catch (const std::exception& error) {
       std::printf("skipped cpu/%s: %s\n", unit, error.what());
     }
   }
+  add_cuda(found);
   return found;
 }
 
@@ -51,6 +105,16 @@ uint16_t half_of(float value) {  // for values that f16 holds exactly as normal 
 }
 
 }  // namespace
+
+std::vector<float> BackendCase::exact(std::vector<float> values) const {
+  for (float& value : values) {
+    if (!half_activations) break;
+    gattling::f16 half;
+    gattling::narrow(value, half);
+    value = gattling::widen(half);
+  }
+  return values;
+}
 
 const std::vector<BackendCase>& backend_cases() {
   static const std::vector<BackendCase> cases = find_cases();

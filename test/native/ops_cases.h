@@ -1,6 +1,7 @@
 // The backends of this machine, and what their tests share: random numbers, stored tensors, comparison.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,7 +18,15 @@ struct BackendCase {
   // Between host and activations.
   std::function<void(const gattling::Tensor&, const std::vector<float>&)> write;  // from the first row on
   std::function<std::vector<float>(const gattling::Tensor&, int64_t rows)> read;
-  double tolerance;  // of a result, relative to the largest
+  double tolerance;                      // of a result, relative to the largest
+  std::vector<int> threads = {1, 2, 3};  // counts to try
+  int head_multiple = 2;                 // head sizes are multiples of it
+  int draws = 4000;                      // that statistics of the sampler take; an emulated one is slow
+  bool half_activations = false;         // of 16 bits, fp16 here
+
+  bool takes(int n_threads) const { return std::ranges::find(threads, n_threads) != threads.end(); }
+  // Rounded to what activations hold exactly.
+  std::vector<float> exact(std::vector<float> values) const;
 };
 
 // Units that the machine lacks are named on stdout and left out.

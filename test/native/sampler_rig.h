@@ -21,15 +21,15 @@ class Sampler {
     StateShape shape{};
     shape.n_slots = max_rows;
     shape.max_rows = max_rows;
-    shape.max_blocks = 2;
+    shape.max_blocks = 1 << 13;  // room for any position, of which none is computed
     shape.n_blocks = 1;
-    shape.block_size = 1 << 16;  // room for any position, of which none is computed
+    shape.block_size = 16;
     shape.n_layers = shape.n_heads = shape.n_kv_heads = 1;
-    shape.head_dim = 2;
+    shape.head_dim = 8;
     shape.vocab_size = vocab_size;
     shape.hidden_size = 2;
     shape.kv_dtype = DType::F32;
-    shape.inv_freq = {1};
+    shape.inv_freq = {1, 1, 1, 1};
     logits_ = backend_->allocate(Role::Logits, max_rows, vocab_size);
     backend_->allocate_state(shape);
   }

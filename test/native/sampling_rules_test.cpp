@@ -261,9 +261,13 @@ TEST(a_pooled_token_is_the_slots_last) {
     b.embed({packed.get(), out, 2});
     b.collect(b.end());
     const std::vector<float> rows = backend.read(out, 2);
+    const auto row = [&](int token) {
+      const auto from = table.values.begin() + token * hidden;
+      return backend.exact(std::vector<float>(from, from + hidden));
+    };
     for (size_t i = 0; i < hidden; ++i) {
-      CHECK(rows[i] == static_cast<float>(table.values[5 * hidden + i]));
-      CHECK(rows[hidden + i] == static_cast<float>(table.values[7 * hidden + i]));
+      CHECK(rows[i] == row(5)[i]);
+      CHECK(rows[hidden + i] == row(7)[i]);
     }
   });
 }

@@ -14,8 +14,8 @@ struct Partial {
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    rmsnorm_kernel(float* residual, const T* delta, const float* scale, T* out, int n, float eps) {
-  const size_t row = static_cast<size_t>(blockIdx.x) * n;
+    rmsnorm_kernel(float* residual, const T* delta, const float* scale, T* out, int n, int stride, float eps) {
+  const size_t row = static_cast<size_t>(blockIdx.x) * stride;
   const int thread = static_cast<int>(threadIdx.x);
   float squares = 0;
   for (int i = thread; i < n; i += kThreads) {
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T>
 void run(const RmsNormArgs& a, Stream& stream) {
   launch(rmsnorm_kernel<T>, Dim(static_cast<unsigned>(a.rows)), Dim(kThreads), sizeof(Partial), stream, a.residual,
-         static_cast<const T*>(a.delta), a.scale, static_cast<T*>(a.out), a.n, a.eps);
+         static_cast<const T*>(a.delta), a.scale, static_cast<T*>(a.out), a.n, a.stride, a.eps);
 }
 
 }  // namespace

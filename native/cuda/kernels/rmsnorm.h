@@ -5,7 +5,8 @@
 
 namespace gattling::cuda {
 
-// residual [rows, n] fp32; delta [rows, n] or null and out [rows, n] of type `half`; scale [n] fp32.
+// residual [rows, stride] fp32; delta [rows, stride] or null and out [rows, stride] of type `half`, n columns of each;
+// scale [n] fp32.
 struct RmsNormArgs {
   float* residual;
   const void* delta;
@@ -14,6 +15,7 @@ struct RmsNormArgs {
   Half half;
   int rows;
   int n;
+  int stride;
   float eps;
 };
 

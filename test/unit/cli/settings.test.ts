@@ -29,6 +29,8 @@ test('defaults', () => {
     blockSize: 16,
     kvCacheMemory: 0,
     threads: 0,
+    gpuMemoryUtilization: 0.9,
+    deterministic: false,
     enablePrefixCaching: true,
     systemMode: 'first',
     strictMessages: false,
@@ -43,7 +45,7 @@ test('defaults', () => {
 test('every flag of serve', () => {
   const flags =
     'M --host ::1 --port 0 --device cpu --dtype float32 --kv-cache-dtype bfloat16 --served-model-name a --served-model-name=b ' +
-    '--max-model-len 100 --max-num-seqs 4 --max-num-batched-tokens 64 --block-size 32 --kv-cache-memory 2GiB --threads 2 ' +
+    '--max-model-len 100 --max-num-seqs 4 --max-num-batched-tokens 64 --block-size 32 --kv-cache-memory 2GiB --threads 2 --gpu-memory-utilization 0.5 --deterministic ' +
     '--chat-template llama-2 --no-enable-prefix-caching --api-key k1 --api-key k2 --system-mode every_turn --strict-messages --template-tags allow --rate-limit 60 --seed 7 --log-level silent';
   expect(read(flags)).toEqual({
     model: 'M',
@@ -59,6 +61,8 @@ test('every flag of serve', () => {
     blockSize: 32,
     kvCacheMemory: 2 ** 31,
     threads: 2,
+    gpuMemoryUtilization: 0.5,
+    deterministic: true,
     chatTemplate: 'llama-2',
     enablePrefixCaching: false,
     systemMode: 'every_turn',

@@ -13,6 +13,8 @@ export const OPTIONS: EngineOptions = {
   blockSize: 0,
   kvCacheMemory: 0,
   threads: 0,
+  gpuMemoryUtilization: 0,
+  deterministic: false,
   enablePrefixCaching: true,
 };
 

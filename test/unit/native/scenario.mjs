@@ -15,6 +15,8 @@ const options = {
   blockSize: 0,
   kvCacheMemory: 0,
   threads: 0,
+  gpuMemoryUtilization: 0,
+  deterministic: false,
   enablePrefixCaching: true,
   fake: { vocabSize: 1000, stepMicroseconds: 500, maxModelLen: 100_000, asynchronous: process.argv[3] === 'asynchronous' },
 };

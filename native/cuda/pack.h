@@ -1,0 +1,51 @@
+// Weights on the device. A linear weight or a table [n, k] lies as Hugging Face stores it, in the 16-bit type of the
+// arithmetic, its rows padded with zeros to stride_of(k); norms and biases are fp32.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "backend/parts.h"
+#include "cuda/kernels/common.h"
+
+namespace gattling::cuda {
+
+// Elements from row to row, of weights and of activations.
+constexpr int64_t stride_of(int64_t cols) {
+  return (cols + 63) / 64 * 64;
+}
+
+struct CudaWeight final : Weight {
+  int64_t n = 0;
+  int64_t k = 0;
+  Buffer data;
+  Buffer bias;  // [n] or empty
+
+  size_t bytes() const override { return data.bytes() + bias.bytes(); }
+};
+
+// Streams weights through two page-locked buffers: one is filled while the other is copied.
+class Packer {
+ public:
+  explicit Packer(Stream& stream) : stream_(&stream) {}
+
+  // One rank's part. Throws Error on parts that do not belong together.
+  std::unique_ptr<CudaWeight> pack(Use use, std::span<const HostTensor> parts, Shard shard, Half half);
+
+ private:
+  // A part of a buffer, of `bytes` at most kChunk, that no copy reads any more.
+  std::byte* stage(size_t bytes);
+  void send(void* to, size_t bytes);
+  template <typename T>
+  void send_rows(const Source& source, int64_t stride, T* to);
+
+  struct Stage {
+    HostBuffer buffer;
+    Event copied;
+  };
+  Stream* stream_;
+  Stage stages_[2];
+  int turn_ = 0;
+};
+
+}  // namespace gattling::cuda
