@@ -18,7 +18,7 @@ allowed=test/mutants.txt
 seeds="1 2 3 4" # odd ones land copies late, even ones at once
 flags=(-std=c++20 -O1 -g1 -w -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
   -Inative -Itest/native)
-export ASAN_OPTIONS=detect_leaks=0
+export ASAN_OPTIONS=detect_leaks=0 GATTLING_TEST_FIRST_FAILURE=1
 CXX=${CXX:-g++}
 
 # The test that a kernel file belongs to.

@@ -1,7 +1,9 @@
-// A test program: TEST(name) { ... } with CHECK and THROWS; main() runs all, or those whose name contains an argument.
+// A test program: TEST(name) { ... } with CHECK and THROWS; main() runs all, or those whose name contains an argument;
+// with GATTLING_TEST_FIRST_FAILURE set, up to the first that fails.
 #pragma once
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <functional>
@@ -37,6 +39,7 @@ inline int run(int argc, char** argv) {
   int n_run = 0, n_failed = 0;
   for (const Case& c : cases()) {
     if (argc > 1 && !std::strstr(c.name, argv[1])) continue;
+    if (n_failed > 0 && std::getenv("GATTLING_TEST_FIRST_FAILURE") != nullptr) break;
     ++n_run;
     try {
       c.run();
