@@ -28,7 +28,7 @@ awk -v OFS='\t' '
   }' "$build/compile.log" | c++filt | sort -t$'\t' -k5 -k1,1 >"$build/kernels.txt"
 
 printf '%-8s %9s %6s %6s  %s\n' arch registers spills shared kernel
-sed -E 's/gattling::cuda::\(anonymous namespace\):://g; s/\(anonymous namespace\):://g; s/\(.*//' "$build/kernels.txt" |
+sed -E 's/gattling::cuda:://g; s/\(anonymous namespace\):://g; s/\([^()]*\)$//' "$build/kernels.txt" |
   while IFS=$'\t' read -r arch registers spills shared name; do
     printf '%-8s %9s %6s %6s  %s\n' "$arch" "$registers" "$spills" "$shared" "$name"
   done

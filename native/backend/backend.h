@@ -132,7 +132,7 @@ struct BackendInfo {
   std::string device;  // "cpu", "cuda"
   std::string unit;    // the arithmetic unit of the matmuls: "avx512", "avx2", "plain"
   int threads = 1;
-  int depth = 0;  // 1: steps run asynchronously and are planned one ahead
+  int depth = 0;               // 1: steps run asynchronously and are planned one ahead
   DType compute = DType::F32;  // the class of the arithmetic; that of the options unless the device lacks it
 };
 
