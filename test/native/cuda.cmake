@@ -8,7 +8,8 @@ foreach(op attention sampler)
 endforeach()
 target_link_libraries(cuda_sampler_test PRIVATE gattling_cpu)
 
-foreach(test reference demo)
-  gattling_test(cuda_${test}_test ${engine_cuda} cuda ${test}_test.cpp)
+# Whole models take the emulation long, and sanitizers nothing more than each kernel's own test shows them.
+foreach(test reference demo independence)
+  gattling_test(cuda_${test}_test ${engine_cuda} "cuda;slow" ${test}_test.cpp)
   target_compile_definitions(cuda_${test}_test PRIVATE GATTLING_TEST_DEVICE="cuda")
 endforeach()
