@@ -89,6 +89,29 @@ TEST(order_differs_by_seed) {
   }
 }
 
+TEST(warps_may_run_far_ahead_of_each_other) {
+  constexpr int kRounds = 40;
+  std::set<int> firsts;
+  int most = 0;
+  for (int block = 0; block < 16; ++block) {
+    int rounds[4] = {};
+    one_block(128, 0, [&] {
+      for (int i = 0; i < kRounds; ++i) {
+        __syncwarp();
+        if (lane_id() != 0) continue;
+        const int warp = thread() / 32;
+        ++rounds[warp];
+        const int behind = *std::min_element(rounds, rounds + 4);
+        most = std::max(most, rounds[warp] - behind);
+        if (rounds[warp] == kRounds && *std::max_element(rounds, rounds + 4) == kRounds && behind < kRounds / 2)
+          firsts.insert(warp);
+      }
+    });
+  }
+  CHECK(most > 3 * kRounds / 4);
+  CHECK(firsts.size() > 2);
+}
+
 TEST(blocks_run_in_any_order) {
   std::set<std::vector<unsigned>> orders;
   for (uint64_t seed = 1; seed <= 4; ++seed) {

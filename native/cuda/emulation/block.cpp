@@ -81,6 +81,7 @@ class Block {
   static void enter();
   void block_until_ready(const char* at);
   void resume_next();
+  size_t draw();
   void release(Barrier& barrier);
   std::string divergence() const;
   void leave();
@@ -93,6 +94,7 @@ class Block {
   int current_ = -1;
   int n_threads_ = 0, n_running_ = 0;
   uint64_t random_ = 0;
+  uint32_t skew_ = 0;  // odd: what ranks warps; 0: none is favoured
   std::unique_ptr<std::byte[], FreeShared> shared_;
   const std::function<void()>* body_ = nullptr;
   std::string failure_;
@@ -132,7 +134,8 @@ void Block::run(Index3 index, Index3 size, Index3 grid, size_t shared_bytes, con
   shared_.reset(new (std::align_val_t{kSharedAlignment}) std::byte[shared_bytes]);
   std::memset(shared_.get(), static_cast<int>(kPoison), shared_bytes);
   body_ = &body;
-  random_ = random_ * 31 + options().seed + index.x;
+  random_ = (random_ + options().seed + index.x) * 6364136223846793005u + 1442695040888963407u;
+  skew_ = random_ >> 63 != 0 ? static_cast<uint32_t>(random_ >> 31 | 1) : 0;
   ready_.clear();
   n_threads_ = n_running_ = n;
   failure_.clear();
@@ -174,6 +177,21 @@ void Block::leave() {
   std::abort();  // not reached: nobody resumes a thread that is done
 }
 
+// A ready thread by chance. In skewed blocks it is the one of the best warp out of a few: otherwise warps would keep
+// pace on the whole, and none would ever be far ahead of one whose data it overwrites.
+size_t Block::draw() {
+  random_ = random_ * 6364136223846793005u + 1442695040888963407u;
+  const auto candidate = [&](int i) { return static_cast<size_t>(random_ >> (20 + 10 * i)) % ready_.size(); };
+  const auto rank = [&](size_t at) {
+    return static_cast<uint16_t>(static_cast<uint32_t>(ready_[at] / 32) * skew_ + (skew_ >> 16));
+  };
+  size_t pick = static_cast<size_t>(random_ >> 33) % ready_.size();
+  if (skew_ == 0) return pick;
+  for (int i = 0; i < 4; ++i)
+    if (rank(candidate(i)) > rank(pick)) pick = candidate(i);
+  return pick;
+}
+
 // Picks who runs next, the host when all are done.
 void Block::resume_next() {
   Fiber* from = current_ < 0 ? &host_ : &thread().fiber;
@@ -183,11 +201,7 @@ void Block::resume_next() {
     switch_to(*from, host_);
     return;
   }
-  size_t pick = 0;
-  if (options().random_order) {
-    random_ = random_ * 6364136223846793005u + 1442695040888963407u;
-    pick = static_cast<size_t>(random_ >> 33) % ready_.size();
-  }
+  const size_t pick = options().random_order ? draw() : 0;
   const int next = ready_[pick];
   ready_[pick] = ready_.back();
   ready_.pop_back();
