@@ -55,7 +55,10 @@ function cmakeJs(command, ...args) {
 }
 
 checkTools();
-cmakeJs('configure', ...generatorOfCache());
+// auto unless said otherwise, or what the cache has.
+const cuda = process.env.GATTLING_CUDA;
+if (cuda && !['auto', 'on', 'off'].includes(cuda)) fail(`GATTLING_CUDA is ${cuda}; it must be auto, on or off.`);
+cmakeJs('configure', ...generatorOfCache(), ...(cuda ? [`--CDGATTLING_CUDA=${cuda}`] : []));
 // Without --all only the addon: native tests and benches are for those who run them.
 const targets = process.argv.includes('--all') ? [] : ['--target', 'gattling'];
 cmakeJs('build', ...targets, '--parallel', String(availableParallelism()));

@@ -55,8 +55,9 @@ export function memoryPlan(info: EngineInfo): string[] {
   const tokens = info.numBlocks * info.blockSize;
   const sequences = Math.floor(tokens / info.maxModelLen);
   const { architecture, device, unit, threads, dtype } = info;
+  const computes = device === 'cpu' ? `${unit}, ${threads} threads` : unit;
   return [
-    `${architecture} on ${device} (${unit}, ${threads} threads), ${dtype}, loaded in ${formatCount(Math.round(info.loadMilliseconds))} ms`,
+    `${architecture} on ${device} (${computes}), ${dtype}, loaded in ${formatCount(Math.round(info.loadMilliseconds))} ms`,
     `weights ${formatBytes(info.weightBytes)}, KV cache ${formatBytes(info.kvBytes)} (${info.kvCacheDtype}, ${formatBytes(info.kvBytesPerToken)} a token)`,
     `the KV cache holds ${formatCount(tokens)} tokens: ${formatCount(sequences)} full-length sequences of ${formatCount(info.maxModelLen)}`,
   ];
