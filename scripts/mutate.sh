@@ -135,9 +135,13 @@ run_one() { # name
     objects+=("$object")
   done
   if [ -z "${verdict:-}" ]; then
-    link "$dir/test" "$(object_of "test/native/$test.cpp")" "${objects[@]}"
-    verdict="killed  "
-    [ -n "$(first_failure "$dir/test" "$(cat "$work/$test.limit")" "$dir/log")" ] || verdict=survived
+    if ! link "$dir/test" "$(object_of "test/native/$test.cpp")" "${objects[@]}"; then
+      verdict="broken  "
+    elif [ -n "$(first_failure "$dir/test" "$(cat "$work/$test.limit")" "$dir/log")" ]; then
+      verdict="killed  "
+    else
+      verdict=survived
+    fi
   fi
   echo "$verdict $1"
   rm -r "$dir"

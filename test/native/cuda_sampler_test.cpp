@@ -146,6 +146,38 @@ TEST(lists_may_be_as_long_as_the_vocabulary) {
   CHECK(rig.last_token(0) == 0);
 }
 
+TEST(a_shorter_list_leaves_nothing_of_a_longer_one) {
+  std::vector<float> logits(17, 0.0f);
+  logits[7] = 2;
+  logits[3] = 1;
+  Rig stops(17), bias(17);
+  expect_same(stops, logits, {.temperature = 0, .stop_ids = {4, 7}, .min_tokens = 9}, 1);
+  CHECK(stops.last_token(0) == 3);
+  expect_same(stops, logits, {.temperature = 0, .stop_ids = {4}, .min_tokens = 9}, 1);
+  CHECK(stops.last_token(0) == 7);
+  expect_same(bias, logits, {.temperature = 0, .bias = {{4, 0.5f}, {7, -9.0f}}}, 1);
+  CHECK(bias.last_token(0) == 3);
+  expect_same(bias, logits, {.temperature = 0, .bias = {{4, 0.5f}}}, 1);
+  CHECK(bias.last_token(0) == 7);
+}
+
+TEST(without_stop_tokens_nothing_is_banned) {
+  Rig rig(17);
+  expect_same(rig, random_logits(1, 17, 4), {.temperature = 0, .min_tokens = 9}, 1);
+}
+
+TEST(setting_up_a_slot_leaves_the_next_alone) {
+  Rig rig(64);  // counts of slots lie next to each other
+  const Sampling sampling{.temperature = 0, .frequency_penalty = 1};
+  const std::vector<int32_t> zeros = {5, 0, 0, 0};
+  rig.init(1, sampling, zeros, 1);
+  rig.init(0, sampling, zeros, 1);
+  std::vector<float> logits(64, 0.0f);
+  logits[0] = 2;
+  logits[9] = 1;
+  CHECK(rig.draw(logits, 4, 1).token == 9);
+}
+
 TEST(long_prompts_are_counted) {
   constexpr int n = 17, n_tokens = 40000;
   Rig rig(n);
