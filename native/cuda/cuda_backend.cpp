@@ -93,6 +93,7 @@ class CudaBackend final : public Backend {
   const CudaWeight& weight_of(const Weight* weight) const { return static_cast<const CudaWeight&>(*weight); }
   Pending& pending(Ticket ticket) { return pending_[ticket % kResults]; }
   PagedCache cache_of(int layer) const;
+  void multiply(const CudaWeight& weight, const LinearParams& p, bool swiglu);
   void want_hidden(const Step& step);
   AttentionArgs attention_args(const AttentionParams& p, AttentionTile tile) const;
   size_t activation_bytes(const StateShape& shape) const;
@@ -121,6 +122,7 @@ class CudaBackend final : public Backend {
 
   bool decodes_ = true;  // the step has one row a sequence
   std::vector<RowSum> wanted_;
+  LinearParams gate_up_{};                           // a matmul that waits for its SwiGLU
   std::map<uint64_t, std::optional<Graph>> graphs_;  // a key that was run once has no graph yet
   Ticket ticket_ = 0;
   std::array<Pending, kResults> pending_;
@@ -251,6 +253,13 @@ void CudaBackend::rmsnorm(const RmsNormParams& p) {
 void CudaBackend::linear(const LinearParams& p) {
   const CudaWeight& weight = weight_of(p.weight);
   assert(weight.k == p.x.cols && weight.n == p.out.cols);
+  if (weight.interleaved)
+    gate_up_ = p;
+  else
+    multiply(weight, p, false);
+}
+
+void CudaBackend::multiply(const CudaWeight& weight, const LinearParams& p, bool swiglu) {
   LinearArgs args{};
   args.x = p.x.data;
   args.weight = weight.data.as<void>();
@@ -265,6 +274,7 @@ void CudaBackend::linear(const LinearParams& p) {
   args.deterministic = options_.deterministic;
   args.workspace = linear_space_.as<float>();
   args.workspace_bytes = linear_space_.bytes();
+  args.swiglu = swiglu;
   cuda::linear(args, stream_);
 }
 
@@ -295,6 +305,12 @@ void CudaBackend::attention(const AttentionParams& p) {
 
 void CudaBackend::swiglu(const SwigluParams& p) {
   assert(p.gate_up.cols == 2 * p.out.cols);
+  if (gate_up_.weight != nullptr) {
+    LinearParams fused = std::exchange(gate_up_, {});
+    assert(fused.out.data == p.gate_up.data && fused.rows == p.rows);
+    fused.out = p.out;
+    return multiply(weight_of(fused.weight), fused, true);
+  }
   cuda::swiglu({p.gate_up.data, stride_of(p.gate_up.cols), p.out.data, stride_of(p.out.cols), half_, p.rows,
                 columns(p.out.cols)},
                stream_);

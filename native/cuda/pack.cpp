@@ -7,6 +7,15 @@ namespace gattling::cuda {
 namespace {
 
 constexpr size_t kChunk = size_t{32} << 20;
+constexpr int64_t kInterleaved = 8;  // rows, as linear.h has it
+
+// The source's row that lies at row `at` of a weight.
+int64_t source_row(const CudaWeight& weight, int64_t at) {
+  if (!weight.interleaved) return at;
+  const int64_t pair = at / (2 * kInterleaved), within = at % (2 * kInterleaved);
+  const int64_t row = pair * kInterleaved + within % kInterleaved;
+  return within < kInterleaved ? row : weight.n / 2 + row;
+}
 
 }  // namespace
 
@@ -25,7 +34,7 @@ void Packer::send(void* to, size_t bytes) {
 }
 
 template <typename T>
-void Packer::send_rows(const Source& source, int64_t stride, T* to) {
+void Packer::send_rows(const Source& source, const CudaWeight& weight, int64_t stride, T* to) {
   const size_t row_bytes = static_cast<size_t>(stride) * sizeof(T);
   const int64_t at_once = static_cast<int64_t>(std::max<size_t>(1, kChunk / row_bytes));
   for (int64_t first = 0; first < source.n; first += at_once) {
@@ -34,7 +43,7 @@ void Packer::send_rows(const Source& source, int64_t stride, T* to) {
     T* rows = reinterpret_cast<T*>(stage(bytes));
     for (int64_t i = 0; i < count; ++i) {
       T* row = rows + i * stride;
-      read_source(source, first + i, 0, source.k, row);
+      read_source(source, source_row(weight, first + i), 0, source.k, row);
       std::fill(row + source.k, row + stride, T{});
     }
     send(to + first * stride, bytes);
@@ -48,15 +57,16 @@ std::unique_ptr<CudaWeight> Packer::pack(Use use, std::span<const HostTensor> pa
   weight->k = source.k;
   if (use == Use::Norm) {
     weight->data = Buffer(static_cast<size_t>(source.k) * sizeof(float));
-    send_rows(source, source.k, weight->data.as<float>());
+    send_rows(source, *weight, source.k, weight->data.as<float>());
     return weight;
   }
+  weight->interleaved = use == Use::GateUp && source.n % (2 * kInterleaved) == 0;
   const int64_t stride = stride_of(source.k);
   weight->data = Buffer(static_cast<size_t>(source.n * stride) * sizeof(uint16_t));
   if (half == Half::BF16)
-    send_rows(source, stride, weight->data.as<bf16>());
+    send_rows(source, *weight, stride, weight->data.as<bf16>());
   else
-    send_rows(source, stride, weight->data.as<f16>());
+    send_rows(source, *weight, stride, weight->data.as<f16>());
   const std::vector<float> biases = read_biases(use, parts, source, shard);
   if (!biases.empty()) {
     const size_t bytes = biases.size() * sizeof(float);

@@ -1,5 +1,6 @@
 // Weights on the device. A linear weight or a table [n, k] lies as Hugging Face stores it, in the 16-bit type of the
-// arithmetic, its rows padded with zeros to stride_of(k); norms and biases are fp32.
+// arithmetic, its rows padded with zeros to stride_of(k); norms and biases are fp32. Gate and up are interleaved, eight
+// rows of one and eight of the other, where their count allows: then the matmul itself can end with SwiGLU.
 #pragma once
 
 #include <memory>
@@ -18,6 +19,7 @@ constexpr int64_t stride_of(int64_t cols) {
 struct CudaWeight final : Weight {
   int64_t n = 0;
   int64_t k = 0;
+  bool interleaved = false;  // of gate and up
   Buffer data;
   Buffer bias;  // [n] or empty
 
@@ -37,7 +39,7 @@ class Packer {
   std::byte* stage(size_t bytes);
   void send(void* to, size_t bytes);
   template <typename T>
-  void send_rows(const Source& source, int64_t stride, T* to);
+  void send_rows(const Source& source, const CudaWeight& weight, int64_t stride, T* to);
 
   struct Stage {
     HostBuffer buffer;
