@@ -166,6 +166,15 @@ TEST(without_stop_tokens_nothing_is_banned) {
   expect_same(rig, random_logits(1, 17, 4), {.temperature = 0, .min_tokens = 9}, 1);
 }
 
+TEST(presence_is_of_generated_tokens_only) {
+  Rig rig(4);
+  const Sampling sampling{.temperature = 0, .presence_penalty = 1};
+  rig.init(0, sampling, {2, 2, 1}, 2);
+  CHECK(rig.draw({0, 1.4f, 1.5f, 1}, 3).token == 2);
+  rig.init(0, sampling, {1, 2, 2}, 1);
+  CHECK(rig.draw({0, 1.4f, 1.5f, 1}, 3).token == 1);
+}
+
 TEST(setting_up_a_slot_leaves_the_next_alone) {
   Rig rig(64);  // counts of slots lie next to each other
   const Sampling sampling{.temperature = 0, .frequency_penalty = 1};
