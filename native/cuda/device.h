@@ -16,6 +16,13 @@
 #include "cuda/emulation/device.h"
 #endif
 
+// nvcc keeps an array in registers only if every loop over it is unrolled.
+#ifdef __CUDACC__
+#define GATTLING_UNROLL _Pragma("unroll")
+#else
+#define GATTLING_UNROLL
+#endif
+
 namespace gattling::cuda {
 
 constexpr int kWarp = 32;

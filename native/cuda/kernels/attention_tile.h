@@ -8,12 +8,6 @@
 #include "cuda/device.h"
 #include "cuda/kernels/attention.h"
 
-#ifdef __CUDACC__
-#define GATTLING_UNROLL _Pragma("unroll")
-#else
-#define GATTLING_UNROLL
-#endif
-
 namespace gattling::cuda {
 
 template <typename Element, AttentionTile kKind, int kDim>

@@ -8,13 +8,6 @@
 
 #include "cuda/device.h"
 
-// nvcc keeps an array in registers only if every loop over it is unrolled.
-#ifdef __CUDACC__
-#define GATTLING_UNROLL _Pragma("unroll")
-#else
-#define GATTLING_UNROLL
-#endif
-
 namespace gattling::cuda {
 
 // Sums of 16 kTiles outputs and 8 kGroups rows: of tile i and group j, output 16 i + 8 (e / 2) + g and row

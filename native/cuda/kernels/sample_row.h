@@ -4,12 +4,6 @@
 #include "cuda/device.h"
 #include "cuda/kernels/sample.h"
 
-#ifdef __CUDACC__
-#define GATTLING_UNROLL _Pragma("unroll")
-#else
-#define GATTLING_UNROLL
-#endif
-
 namespace gattling::cuda {
 
 constexpr float kNone = -INFINITY;
