@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Mutation tests of the CUDA kernels, in the host emulation: takes one barrier, one wait for copies or one bounds guard
-# away from a copy of a kernel's file (scripts/mutate.mjs lists them), and runs that kernel's test under ASan at two
-# seeds, one for each way that copies land. A mutant that passes both has survived: it fails the script, unless
-# test/mutants.txt allows it with a reason. So does a kernel file that no test below belongs to.
+# away from a copy of a kernel's file (scripts/mutate.mjs lists them), and runs that kernel's test: at two seeds, one for
+# each way that copies land, and then, since it is slower, under ASan. A mutant that passes has survived: it fails the
+# script, unless test/mutants.txt allows it with a reason. So does a kernel file that no test below belongs to.
 #
 #   scripts/mutate.sh [--sample N] [--seed S] [--jobs J] [FILE...]   N mutants (30) drawn by S (1)
 #   scripts/mutate.sh --all [--jobs J] [FILE...]                     all of them; allowed ones must survive still
@@ -15,9 +15,8 @@ cd "$(dirname "$0")/.."
 kernels=native/cuda/kernels
 work=build/mutate
 allowed=test/mutants.txt
-seeds="1 2" # odd ones land copies late, even ones at once
-flags=(-std=c++20 -O2 -g1 -w -Wno-psabi -fsanitize=address,bounds -fno-sanitize-recover=all -fno-omit-frame-pointer
-  -Inative -Itest/native)
+flags=(-std=c++20 -O2 -g1 -w -Wno-psabi -Inative -Itest/native)
+builds="plain asan"
 export ASAN_OPTIONS=detect_leaks=0 GATTLING_TEST_FIRST_FAILURE=1
 CXX=${CXX:-g++}
 
@@ -56,12 +55,21 @@ die() {
   exit 2
 }
 
-object_of() {
-  echo "$work/objects/${1//\//_}.o"
+flags_of() { # build
+  [ "$1" = plain ] || echo -fsanitize=address,bounds -fno-sanitize-recover=all -fno-omit-frame-pointer
 }
 
-compile() { # source object [include folder first]
-  "$CXX" ${3:+-I"$3"} "${flags[@]}" -MMD -x c++ -c "$1" -o "$2"
+seeds_of() { # build; odd seeds land copies late, even ones at once
+  [ "$1" = plain ] && echo 1 2 || echo 2
+}
+
+object_of() { # build source
+  echo "$work/$1/${2//\//_}.o"
+}
+
+compile() { # build source object [include folder first]
+  # shellcheck disable=SC2046
+  "$CXX" ${4:+-I"$4"} "${flags[@]}" $(flags_of "$1") -MMD -x c++ -c "$2" -o "$3"
 }
 
 up_to_date() { # object: newer than all that it was made of
@@ -72,17 +80,18 @@ up_to_date() { # object: newer than all that it was made of
   done
 }
 
-link() { # program objects
-  local program=$1
-  shift
-  "$CXX" "${flags[@]}" "$@" -o "$program"
+link() { # build program objects
+  local build=$1 program=$2
+  shift 2
+  # shellcheck disable=SC2046
+  "$CXX" $(flags_of "$build") "$@" -o "$program"
 }
 
 # Prints the first seed at which the program fails, nothing when it passes at all.
-first_failure() { # program seconds log
+first_failure() { # build program seconds log
   local seed
-  for seed in $seeds; do
-    if ! GATTLING_EMULATION_SEED=$seed timeout -k 5 "$2" "$1" >"$3" 2>&1; then
+  for seed in $(seeds_of "$1"); do
+    if ! GATTLING_EMULATION_SEED=$seed timeout -k 5 "$3" "$2" >"$4" 2>&1; then
       echo "$seed"
       return
     fi
@@ -90,60 +99,61 @@ first_failure() { # program seconds log
 }
 
 # Builds a test as it is, and notes how long it may take as a mutant.
-prepare() { # test
-  local source object objects=() start limit
-  [ -f "test/native/$1.cpp" ] || die "test/native/$1.cpp is missing; each kernel file needs its test"
-  for source in "test/native/$1.cpp" $(sources_of "$1"); do
-    object=$(object_of "$source")
-    up_to_date "$object" || compile "$source" "$object" || die "$source does not compile"
+prepare() { # build test
+  local source object objects=() start failed program=$work/$1/$2
+  [ -f "test/native/$2.cpp" ] || die "test/native/$2.cpp is missing; each kernel file needs its test"
+  for source in "test/native/$2.cpp" $(sources_of "$2"); do
+    object=$(object_of "$1" "$source")
+    up_to_date "$object" || compile "$1" "$source" "$object" || die "$source does not compile"
     objects+=("$object")
   done
-  link "$work/$1" "${objects[@]}" || die "$1 does not link"
+  link "$1" "$program" "${objects[@]}" || die "$2 does not link"
   start=$SECONDS
-  local failed
-  failed=$(first_failure "$work/$1" 900 "$work/$1.log")
+  failed=$(first_failure "$1" "$program" 1800 "$program.log")
   if [ -n "$failed" ]; then
-    tail -20 "$work/$1.log" >&2
-    die "$1 fails at seed $failed with nothing taken away"
+    tail -20 "$program.log" >&2
+    die "$2 fails at seed $failed with nothing taken away"
   fi
-  limit=$(((SECONDS - start) * 5 + 20))
-  echo $limit >"$work/$1.limit"
+  echo $(((SECONDS - start) * 5 + 20)) >"$program.limit"
 }
 
-# Runs one mutant: prints "killed", "survived" or "broken" and its name.
-run_one() { # name
-  local file=${1%%:*} test source object objects=() dir verdict
-  test=$(test_of "$file")
-  dir=$(mktemp -d "$work/mutant.XXXXXX")
-  mkdir -p "$dir/cuda/kernels"
-  if ! node scripts/mutate.mjs apply "$kernels/$file" "$1" >"$dir/cuda/kernels/$file"; then
-    echo "broken   $1"
-    rm -r "$dir"
-    return
-  fi
-  for source in $(sources_of "$test"); do
-    object=$(object_of "$source")
-    if grep -q "$kernels/$file" "${object%.o}.d"; then
-      object=$dir/$(basename "$source").o
-      [ "$source" = "$kernels/$file" ] && source=$dir/cuda/kernels/$file
-      if ! compile "$source" "$object" "$dir" 2>"$dir/log"; then
-        head -5 "$dir/log" >&2
-        verdict="broken  "
-        break
+# Prints "killed", "survived" or "broken".
+verdict_in() { # build, test, kernel file, folder of the mutant
+  local source object objects=()
+  for source in $(sources_of "$2"); do
+    object=$(object_of "$1" "$source")
+    if grep -q "$kernels/$3" "${object%.o}.d"; then
+      object=$4/$(basename "$source").o
+      [ "$source" = "$kernels/$3" ] && source=$4/cuda/kernels/$3
+      if ! compile "$1" "$source" "$object" "$4" 2>"$4/log"; then
+        head -5 "$4/log" >&2
+        echo broken
+        return
       fi
     fi
     objects+=("$object")
   done
-  if [ -z "${verdict:-}" ]; then
-    if ! link "$dir/test" "$(object_of "test/native/$test.cpp")" "${objects[@]}"; then
-      verdict="broken  "
-    elif [ -n "$(first_failure "$dir/test" "$(cat "$work/$test.limit")" "$dir/log")" ]; then
-      verdict="killed  "
-    else
-      verdict=survived
-    fi
+  if ! link "$1" "$4/test" "$(object_of "$1" "test/native/$2.cpp")" "${objects[@]}"; then
+    echo broken
+  elif [ -n "$(first_failure "$1" "$4/test" "$(cat "$work/$1/$2.limit")" "$4/log")" ]; then
+    echo killed
+  else
+    echo survived
   fi
-  echo "$verdict $1"
+}
+
+# Runs one mutant, and prints its verdict and its name.
+run_one() { # name
+  local file=${1%%:*} dir build verdict=broken
+  dir=$(mktemp -d "$work/mutant.XXXXXX")
+  mkdir -p "$dir/cuda/kernels"
+  if node scripts/mutate.mjs apply "$kernels/$file" "$1" >"$dir/cuda/kernels/$file"; then
+    for build in $builds; do
+      verdict=$(verdict_in "$build" "$(test_of "$file")" "$file" "$dir")
+      [ "$verdict" = survived ] || break
+    done
+  fi
+  printf '%-8s %s\n' "$verdict" "$1"
   rm -r "$dir"
 }
 
@@ -167,7 +177,11 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-mkdir -p $work/objects
+mkdir -p $work/plain $work/asan
+if command -v flock >/dev/null; then
+  exec 9>$work/lock
+  flock -n 9 || die "another run is under way in $work"
+fi
 known=()
 for path in $kernels/*.cu $kernels/*.h; do known+=("${path##*/}"); done
 [ ${#files[@]} -gt 0 ] || files=("${known[@]}")
@@ -203,7 +217,7 @@ fi
 while read -r name; do test_of "${name%%:*}"; done <$work/chosen | sort -u >$work/tests
 while read -r test; do
   echo "building $test" >&2
-  prepare "$test" </dev/null
+  for build in $builds; do prepare "$build" "$test" </dev/null; done
 done <$work/tests
 xargs -r -P "$jobs" -n 1 scripts/mutate.sh --one <$work/chosen | tee $work/verdicts
 
