@@ -45,7 +45,7 @@ const engine = {
   threads: count('Threads that compute on the CPU; 0 takes one per core.', { maximum: 1024 }),
   gpuMemoryUtilization: Type.Number({
     default: 0.9,
-    exclusiveMinimum: 0,
+    minimum: 0.01,
     maximum: 1,
     placeholder: 'P',
     description: "Share of a GPU's memory that weights, activations and KV cache may take in all.",
