@@ -8,6 +8,8 @@
 
 namespace gattling {
 
+class Quantised;
+
 enum class DType : uint8_t { F32, BF16, F16 };
 
 constexpr size_t size_of(DType dtype) {
@@ -25,13 +27,25 @@ struct HostTensor {
   DType dtype = DType::F32;
   std::vector<int64_t> shape;
   const std::byte* data = nullptr;
+  // What is stored when that is not `dtype`s: integers in groups (quantised.h); it lives as long as the view. `dtype`
+  // is then what comes nearest, for whoever wants plain numbers.
+  const Quantised* quantised = nullptr;
+  size_t stored_bytes = 0;  // of a quantised tensor, at `data`
+  // Not 0: rows of each head of this size lie as llama.cpp stores them, both of a rotated pair next to each other.
+  int64_t paired_head = 0;
 
   int64_t size() const {
     int64_t n = 1;
     for (int64_t extent : shape) n *= extent;
     return n;
   }
-  size_t bytes() const { return static_cast<size_t>(size()) * size_of(dtype); }
+  // Where row `row` of Hugging Face's order (a head's first halves of pairs, then the second) lies.
+  int64_t stored_row(int64_t row) const {
+    if (paired_head == 0) return row;
+    const int64_t half = paired_head / 2, in_head = row % paired_head;
+    return row - in_head + in_head % half * 2 + in_head / half;
+  }
+  size_t bytes() const { return quantised ? stored_bytes : static_cast<size_t>(size()) * size_of(dtype); }
 };
 
 // A view of device memory that a backend owns: [rows, cols], row-major, rows is a capacity.

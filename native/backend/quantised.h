@@ -1,0 +1,26 @@
+// Weights as integers in groups along a row: w = scale * q + offset, one scale and one offset a group. Every quantised
+// format of a file is read as this, without loss, and backends pack this.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace gattling {
+
+// The rows of one stored matrix [n, k].
+class Quantised {
+ public:
+  virtual ~Quantised() = default;
+
+  virtual int bits() const = 0;          // 4: q is in [-8, 7]; 8: in [-128, 127]
+  virtual int64_t group() const = 0;     // columns: 16, 32, 64, 128 or k
+  virtual bool has_offsets() const = 0;  // otherwise all are 0
+
+  // Groups [first, first + count) of row `row`: q [count * group], scales [count], offsets [count].
+  virtual void read(int64_t row, int64_t first, int64_t count, int8_t* q, float* scales, float* offsets) const = 0;
+
+  // Column c of what read() gives belongs to input order()[c]; empty: to input c (GPTQ's act-order).
+  virtual std::span<const int32_t> order() const { return {}; }
+};
+
+}  // namespace gattling
