@@ -169,14 +169,58 @@ export interface Addon {
   synth(options: SynthOptions, onProgress: (progress: Progress) => void): Promise<number>;
 }
 
+/**
+ * A metadata value of a GGUF file. An integer is a number, or a bigint past 2^53 on either side; an array is a typed array of its
+ * element's size (bools a Uint8Array of 0 and 1) or, of strings, string[]. Bytes that are not UTF-8 become U+FFFD.
+ */
+export type GgufValue =
+  | number
+  | bigint
+  | boolean
+  | string
+  | string[]
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | BigUint64Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array;
+
+export interface GgufTensor {
+  name: string;
+  /** ggml's name: F32, BF16, Q4_K, ..; types that cannot be served, as IQ4_XS, included. */
+  type: string;
+  /** Rows first, as Hugging Face writes it; the file's own order is the reverse. */
+  shape: number[];
+  /** In the file. */
+  bytes: number;
+}
+
+export interface GgufFile {
+  version: number;
+  /** In file order, without a prototype: `metadata['toString']` is undefined unless the file has it. */
+  metadata: Record<string, GgufValue>;
+  /** In file order. */
+  tensors: GgufTensor[];
+}
+
+export interface GgufReader {
+  /** One file (of a split model: that part), mapped: tensors' data is not read. Throws one sentence on what is not GGUF, or damaged. */
+  readGguf(path: string): GgufFile;
+}
+
 /** Built by CMake into build/; found from src/native (tsx, vitest) and from dist/src/native alike. */
-export function loadAddon(): Addon {
+export function loadAddon(): Addon & GgufReader {
   const require = createRequire(import.meta.url);
   const tried: string[] = [];
   for (const up of ['../../', '../../../']) {
     const file = `${up}build/Release/gattling.node`;
     try {
-      return require(file) as Addon;
+      return require(file) as Addon & GgufReader;
     } catch (error) {
       tried.push(error instanceof Error ? (error.message.split('\n')[0] ?? file) : file);
     }
