@@ -1,4 +1,5 @@
-// The module: createEngine and synth, which work off the JavaScript thread and report their progress on it.
+// The module: readGguf, and createEngine and synth, which work off the JavaScript thread and report their progress on
+// it.
 #include <napi.h>
 
 #include <chrono>
@@ -10,6 +11,7 @@
 #include "addon/callback.h"
 #include "addon/convert.h"
 #include "addon/engine_object.h"
+#include "addon/gguf.h"
 #include "model/synth.h"
 
 namespace gattling::addon {
@@ -125,6 +127,7 @@ Napi::Value synth_model(const Napi::CallbackInfo& info) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(EngineObject::define(env))));
   exports["createEngine"] = Napi::Function::New<create_engine>(env, "createEngine");
+  exports["readGguf"] = Napi::Function::New<read_gguf>(env, "readGguf");
   exports["synth"] = Napi::Function::New<synth_model>(env, "synth");
   return exports;
 }

@@ -66,7 +66,7 @@ struct GgufField {
 
 struct GgufTensor {
   std::string_view name;
-  uint32_t type;               // ggml's number; its name is ggml_type(type)->name
+  uint32_t type;               // ggml's number; its name is ggml_block(type)->name
   std::vector<int64_t> shape;  // rows first: the reverse of the file's order
   std::span<const std::byte> data;
 };
