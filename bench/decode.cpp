@@ -1,5 +1,5 @@
-// decode_bench FOLDER: how long a model takes to load, what it holds, and how fast one sequence decodes beside what the
-// machine can read. One JSON line.
+// decode_bench FOLDER [QUANTIZATION]: how long a model takes to load, what it holds, how fast one sequence decodes
+// beside what the machine can read, and how fast prompts of 512 tokens are computed. One JSON line.
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -7,6 +7,8 @@
 #include <string>
 
 #include "../test/native/caller.h"
+#include "backend/error.h"
+#include "backend/quantise.h"
 #include "model/load.h"
 #include "reader.h"
 
@@ -15,6 +17,8 @@ using namespace gattling;
 namespace {
 
 constexpr int kTokens = 16;  // a run
+constexpr int kPrompt = 512;
+constexpr int kPrompts = 3;
 
 uint64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
@@ -31,47 +35,66 @@ double decode(test::Caller& caller, int first_token) {
   return bench::seconds([&] { caller.wait_for(id); }) / static_cast<double>(kTokens + 1 - n_before);
 }
 
-void run(const std::string& folder) {
+// Seconds of a prompt, whose first token keeps it out of the prefix cache.
+double prefill(test::Caller& caller, int first_token) {
+  std::vector<int32_t> prompt(kPrompt, 3);
+  prompt[0] = first_token;
+  return bench::seconds([&] { caller.wait_for(caller.submit(prompt, 1)); });
+}
+
+Quantization quantization_of(const std::string& name) {
+  for (Quantization value : {Quantization::None, Quantization::Int8, Quantization::Int4, Quantization::Int4G128})
+    if (name == name_of(value)) return value;
+  fail("QUANTIZATION is ", name, "; it must be none, int8, int4 or int4-g128.");
+}
+
+void run(const std::string& folder, const std::string& quantization) {
   LoadOptions options;
   options.folder = folder;
   options.device = "cpu";
+  options.quantization = quantization_of(quantization);
   options.max_num_seqs = 16;
   const uint64_t before = resident_bytes();
   std::unique_ptr<Model> model;
   const double load_seconds = bench::seconds([&] { model = load_model(options, nullptr); });
   const uint64_t held = resident_bytes() - before;
   const ModelInfo info = model->info();
-  const uint64_t table =
-      uint64_t{2} * info.vocab_size * info.hidden_size;  // the embedding, of which a step reads a row
+  // The embedding, of which a step reads a row: bf16, or 8 bits and a scale for 32.
+  const uint64_t table_weights = static_cast<uint64_t>(info.vocab_size) * static_cast<uint64_t>(info.hidden_size);
+  const uint64_t table = table_weights * (info.quantization == Quantization::None ? 32 : 17) / 16;
 
   test::Caller caller(std::move(model));
   bench::Reader reader;
-  std::vector<double> tokens, read;
+  std::vector<double> tokens, read, prompts;
   decode(caller, 1);
   for (int pair = 0; pair < bench::kPairs; ++pair) {
     read.push_back(reader.gbps());
     tokens.push_back(1 / decode(caller, 10 + pair));
   }
+  for (int i = 0; i < kPrompts; ++i) prompts.push_back(kPrompt / prefill(caller, 100 + i));
   const double rate = bench::median(tokens), bandwidth = bench::median(read);
   const double weights = static_cast<double>(info.weight_bytes);
   std::printf(
-      "{\"bench\":\"decode\",\"unit\":\"%s\",\"threads\":%d,\"load_seconds\":%.2f,\"weight_bytes\":%.0f,\"held_bytes\":"
+      "{\"bench\":\"decode\",\"quantization\":\"%s\",\"unit\":\"%s\",\"threads\":%d,\"load_seconds\":%.2f,\"weight_"
+      "bytes\":%.0f,\"held_bytes\":"
       "%llu,"
-      "\"kv_bytes\":%llu,\"tokens_per_second\":%.2f,\"reader_gbps\":%.2f,\"ratio\":%.3f,\"ratio_of_bytes_read\":%.3f}"
+      "\"kv_bytes\":%llu,\"tokens_per_second\":%.2f,\"reader_gbps\":%.2f,\"ratio\":%.3f,\"ratio_of_bytes_read\":%.3f,"
+      "\"prefill_tokens_per_second\":%.1f}"
       "\n",
-      info.backend.unit.c_str(), info.backend.threads, load_seconds, weights, static_cast<unsigned long long>(held),
-      static_cast<unsigned long long>(info.kv_bytes), rate, bandwidth, rate * weights / 1e9 / bandwidth,
-      rate * (weights - static_cast<double>(table)) / 1e9 / bandwidth);
+      quantization.c_str(), info.backend.unit.c_str(), info.backend.threads, load_seconds, weights,
+      static_cast<unsigned long long>(held), static_cast<unsigned long long>(info.kv_bytes), rate, bandwidth,
+      rate * weights / 1e9 / bandwidth, rate * (weights - static_cast<double>(table)) / 1e9 / bandwidth,
+      bench::median(prompts));
 }
 
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc != 2) {
-    std::fprintf(stderr, "usage: decode_bench FOLDER\n");
+  if (argc != 2 && argc != 3) {
+    std::fprintf(stderr, "usage: decode_bench FOLDER [QUANTIZATION]\n");
     return 2;
   }
-  run(argv[1]);
+  run(argv[1], argc == 3 ? argv[2] : "none");
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "%s\n", error.what());

@@ -7,6 +7,7 @@ export function fakeEngineOptions(fake: NonNullable<EngineOptions['fake']>): Eng
     device: 'cpu',
     dtype: 'auto',
     kvCacheDtype: 'auto',
+    quantization: 'none',
     maxModelLen: 0,
     maxNumSeqs: 256,
     maxNumBatchedTokens: 0,

@@ -90,7 +90,7 @@ double flops_of(const Linear& linear, int rows) {
 
 void bench_decode(Backend& backend, const std::vector<Linear>& linears) {
   Reader reader;
-  for (int rows : {1, 2, 4, 8, 16}) {
+  for (int rows : {1, 2, 4, 8, 16, 32}) {
     const Tensor x = backend.allocate(Role::Activation, rows, kFfn), out = backend.allocate(Role::Logits, rows, kVocab);
     const auto run = [&] {
       for (const Linear& linear : linears) {
@@ -211,7 +211,13 @@ void bench_sampling(const std::string& unit, const char* name, const Sampling& s
 int main(int argc, char** argv) {
   const std::string unit = argc > 1 ? argv[1] : "";
   const int threads = argc > 2 ? std::atoi(argv[2]) : 0;
-  const auto backend = make_cpu_backend({.threads = threads, .compute = DType::BF16, .unit = unit});
+  const std::string integers = argc > 3 ? argv[3] : "";
+  const Quantization quantization = integers == "int8"        ? Quantization::Int8
+                                    : integers == "int4"      ? Quantization::Int4
+                                    : integers == "int4-g128" ? Quantization::Int4G128
+                                                              : Quantization::None;
+  const auto backend =
+      make_cpu_backend({.threads = threads, .compute = DType::BF16, .unit = unit, .quantization = quantization});
   std::vector<Linear> linears;
   const double pack_time = seconds([&] { linears = all_linears(*backend); });
   std::printf("{\"bench\":\"pack\",\"unit\":\"%s\",\"threads\":%d,\"gb\":%.2f,\"seconds\":%.2f}\n",
@@ -219,6 +225,7 @@ int main(int argc, char** argv) {
               pack_time);
   bench_decode(*backend, linears);
   bench_prefill(*backend, linears);
+  if (quantization != Quantization::None) return 0;
   bench_attention(unit, threads, 1, 2048, 1);
   bench_attention(unit, threads, 16, 2048, 1);
   bench_attention(unit, threads, 1, 2048, 512);

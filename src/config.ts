@@ -28,6 +28,10 @@ const engine = {
     default: 'auto',
     description: 'Type of the KV cache; auto takes the one of the activations.',
   }),
+  quantization: Type.Enum(['none', 'int8', 'int4', 'int4-g128'], {
+    default: 'none',
+    description: 'Makes dense weights integers at load: 8 bits, or 4 bits in groups of 32 or 128.',
+  }),
   maxModelLen: count('Most tokens of a request, prompt and answer together; 0 takes what the checkpoint was made for.'),
   maxNumSeqs: count('Most sequences that are computed at once; others wait.', { default: 256, minimum: 1, maximum: 4096 }),
   maxNumBatchedTokens: count('Most tokens of one step, over all sequences; long prompts are computed in pieces of it.', {

@@ -6,6 +6,8 @@
 #include <limits>
 #include <vector>
 
+#include "backend/quantise.h"
+
 namespace gattling::addon {
 
 namespace {
@@ -51,6 +53,13 @@ std::optional<DType> get_dtype(const Napi::Object& object, const char* key) {
     if (name == name_of(dtype)) return dtype;
   if (name != "auto") expected(object, key, "auto, float32, bfloat16 or float16");
   return std::nullopt;
+}
+
+Quantization get_quantization(const Napi::Object& object, const char* key) {
+  const std::string name = get_string(object, key);
+  for (Quantization value : {Quantization::None, Quantization::Int8, Quantization::Int4, Quantization::Int4G128})
+    if (name == name_of(value)) return value;
+  expected(object, key, "none, int8, int4 or int4-g128");
 }
 
 FakeOptions to_fake(const Napi::Object& fake, const LoadOptions& load) {
@@ -100,6 +109,7 @@ EngineOptions to_engine_options(const Napi::Object& o) {
   options.load.device = get_string(o, "device");
   options.load.dtype = get_dtype(o, "dtype");
   options.load.kv_dtype = get_dtype(o, "kvCacheDtype");
+  options.load.quantization = get_quantization(o, "quantization");
   options.load.max_model_len = get_int(o, "maxModelLen");
   // 0 leaves the default.
   if (const int n = get_int(o, "maxNumSeqs")) options.load.max_num_seqs = n;
@@ -156,6 +166,7 @@ Napi::Object from_info(Napi::Env env, const ModelInfo& info, double load_millise
   out["architecture"] = info.architecture;
   out["dtype"] = name_of(info.dtype);
   out["kvCacheDtype"] = name_of(info.kv_dtype);
+  out["quantization"] = name_of(info.quantization);
   const std::pair<const char*, double> numbers[] = {
       {"threads", info.backend.threads},
       {"vocabSize", info.vocab_size},

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/quantised.h"
 #include "backend/step.h"
 #include "backend/tensor.h"
 
@@ -187,7 +188,8 @@ struct BackendOptions {
   std::string unit;  // forces an arithmetic unit, "" takes the best of the machine
   // Of a GPU: results do not depend on the batch, at the price of speed (a CPU's never do).
   bool deterministic = false;
-  double gpu_memory_utilization = 0.9;  // the share of a GPU's memory that may be taken in all
+  double gpu_memory_utilization = 0.9;             // the share of a GPU's memory that may be taken in all
+  Quantization quantization = Quantization::None;  // of dense weights
 };
 
 }  // namespace gattling

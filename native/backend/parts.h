@@ -9,7 +9,7 @@
 
 namespace gattling {
 
-// Rows [first, first + count) of a stored matrix.
+// Rows [first, first + count) of a matrix, in the model's order: HostTensor::stored_row() says where each lies.
 struct RowRange {
   const HostTensor* tensor;
   int64_t first;
@@ -25,10 +25,14 @@ struct Source {
   int64_t k = 0;
 };
 
-// Throws Error on parts that do not belong together or that the ranks do not divide.
+// Throws Error on parts that do not belong together or that the ranks do not divide; ranks cut quantised columns
+// between groups only.
 Source source_of(Use use, std::span<const HostTensor> parts, Shard shard);
 
-// Columns [col, col + n) of row `row`, converted.
+// Columns [col, col + n) of the model's row `row`, as stored or dequantised.
+void read_columns(const HostTensor& tensor, int64_t row, int64_t col, int64_t n, float* to);
+
+// Columns [col, col + n) of row `row`, converted; quantised ones are dequantised first.
 void read_source(const Source& source, int64_t row, int64_t col, int64_t n, float* to);
 void read_source(const Source& source, int64_t row, int64_t col, int64_t n, bf16* to);
 void read_source(const Source& source, int64_t row, int64_t col, int64_t n, f16* to);

@@ -7,7 +7,9 @@
 
 #include "backend/check_step.h"
 #include "backend/error.h"
+#include "backend/quantise.h"
 #include "cpu/batch.h"
+#include "cpu/int_rows.h"
 #include "cpu/kv_cache.h"
 #include "cpu/machine.h"
 #include "cpu/memory.h"
@@ -32,6 +34,7 @@ class CpuBackend final : public Backend {
   explicit CpuBackend(const BackendOptions& options)
       : kernels_(find_kernels(options.unit)),
         compute_(options.compute),
+        quantization_(options.quantization),
         pool_(options.threads > 0 ? options.threads : physical_cores()) {
     info_ = {"cpu", kernels_.unit, pool_.size(), 0, compute_};
   }
@@ -39,7 +42,7 @@ class CpuBackend final : public Backend {
   const BackendInfo& info() const override { return info_; }
 
   std::unique_ptr<Weight> pack(Use use, std::span<const HostTensor> parts, Shard shard) override {
-    return pack_weight(use, parts, shard, compute_, pool_);
+    return pack_weight(use, QuantisedParts(use, parts, quantization_).parts(), shard, compute_, pool_);
   }
   Tensor allocate(Role role, int64_t rows, int64_t cols) override;
   void allocate_state(const StateShape& shape) override;
@@ -73,6 +76,9 @@ class CpuBackend final : public Backend {
   };
 
   StepResult& result() { return results_[ticket_ % results_.size()]; }
+  // Tiles [begin, end) of a section.
+  void linear_tiles(const LinearParams& p, const Section& section, const IntRows& ints, int64_t begin,
+                    int64_t end) const;
   void rotate_row(const RopeAppendParams& p, int row, float* rotated) const;
   void attend_item(const AttentionParams& p, const AttendItem& item, float* scratch) const;
   void check_outputs(int first, int count) const;
@@ -81,6 +87,7 @@ class CpuBackend final : public Backend {
 
   const Kernels& kernels_;
   const DType compute_;
+  const Quantization quantization_;
   BackendInfo info_;
   ThreadPool pool_;
   std::vector<Memory> tensors_;
@@ -89,6 +96,7 @@ class CpuBackend final : public Backend {
   KvCache cache_;
   Slots slots_;
   Batch batch_;
+  std::vector<IntRows> int_rows_;  // [sections], of the linear op at work
   std::vector<AttendItem> attend_items_;
   std::vector<std::vector<float>> scratch_;  // [workers]
   std::vector<RowSampler> samplers_;         // [workers]
@@ -143,7 +151,7 @@ void CpuBackend::embed(const EmbedParams& p) {
 void CpuBackend::rmsnorm(const RmsNormParams& p) {
   const CpuWeight& weight = cpu_weight(p.scale);
   assert(weight.k == p.out.cols && p.residual.cols == p.out.cols);
-  const auto* scale = reinterpret_cast<const float*>(weight.data.data());
+  const auto* scale = reinterpret_cast<const float*>(weight.sections[0].data.data());
   pool_.parallel(p.rows, [&](int64_t begin, int64_t end, int) {
     for (int64_t row = begin; row < end; ++row)
       kernels_.rmsnorm(row_of(p.residual, row), p.delta ? row_of(*p.delta, row) : nullptr, scale, p.eps,
@@ -151,14 +159,63 @@ void CpuBackend::rmsnorm(const RmsNormParams& p) {
   });
 }
 
+void CpuBackend::linear_tiles(const LinearParams& p, const Section& section, const IntRows& ints, int64_t begin,
+                              int64_t end) const {
+  const CpuWeight& weight = cpu_weight(p.weight);
+  const float* bias = weight.bias.empty() ? nullptr : weight.bias.data() + section.first;
+  float* out = row_of(p.out, 0) + section.first;
+  if (section.layout == Section::Layout::Ints) {
+    const IntForm& form = section.ints;
+    const IntLinearTask task = {.x = ints.q(),
+                                .blocks = ints.blocks(),
+                                .out = out,
+                                .tiles = section.data.data(),
+                                .bias = bias,
+                                .n = section.n,
+                                .depth = section.depth(),
+                                .out_stride = p.out.cols,
+                                .tile_bytes = form.tile_bytes,
+                                .scales_at = form.scales_at,
+                                .offsets_at = form.has_offsets ? form.offsets_at : -1,
+                                .group = form.group,
+                                .step = form.step(),
+                                .bits = form.bits,
+                                .scale_type = form.scale_type,
+                                .offset_type = form.offset_type};
+    kernels_.linear_ints(task, begin, end, 0, p.rows);
+    return;
+  }
+  const LinearTask task = {.x = row_of(p.x, 0),
+                           .out = out,
+                           .tiles = section.data.data(),
+                           .bias = bias,
+                           .n = section.n,
+                           .k = section.k,
+                           .out_stride = p.out.cols,
+                           .tile_size = section.tile_size(),
+                           .dtype = section.dtype};
+  kernels_.linear(task, begin, end, 0, p.rows);
+}
+
 void CpuBackend::linear(const LinearParams& p) {
   const CpuWeight& weight = cpu_weight(p.weight);
-  assert(weight.layout == CpuWeight::Layout::Tiles && weight.k == p.x.cols && weight.n == p.out.cols);
-  const LinearTask task = {
-      row_of(p.x, 0), row_of(p.out, 0), weight.data.data(), weight.bias.empty() ? nullptr : weight.bias.data(),
-      weight.n,       weight.k,         weight.tile_size(), weight.dtype};
-  pool_.parallel(weight.n_tiles(),
-                 [&](int64_t begin, int64_t end, int) { kernels_.linear(task, begin, end, 0, p.rows); });
+  assert(weight.k == p.x.cols && weight.n == p.out.cols);
+  const std::vector<Section>& sections = weight.sections;
+  if (int_rows_.size() < sections.size()) int_rows_.resize(sections.size());
+  int64_t n_tiles = 0;
+  for (size_t i = 0; i < sections.size(); ++i) {
+    n_tiles += sections[i].n_tiles();
+    if (sections[i].input == i && sections[i].layout == Section::Layout::Ints)
+      int_rows_[i].fill(kernels_, pool_, row_of(p.x, 0), p.rows, sections[i]);
+  }
+  pool_.parallel(n_tiles, [&](int64_t begin, int64_t end, int) {
+    int64_t first = 0;
+    for (const Section& section : sections) {
+      const int64_t from = std::max(begin, first), to = std::min(end, first + section.n_tiles());
+      if (from < to) linear_tiles(p, section, int_rows_[section.input], from - first, to - first);
+      first += section.n_tiles();
+    }
+  });
 }
 
 // Pairs (i, i + D / 2) of a head turn by the row's angle i.

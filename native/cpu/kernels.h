@@ -17,8 +17,49 @@ struct LinearTask {
   const float* bias;  // [n] or null
   int64_t n;
   int64_t k;
-  int64_t tile_size;  // elements from one tile to the next
+  int64_t out_stride;  // floats from a row to the next; n unless a weight has several sections
+  int64_t tile_size;   // elements from one tile to the next
   DType dtype;
+};
+
+// `step` columns of a row of activations as integers in [-127, 127]: x = scale * q. A NaN or an infinity makes the
+// scale a NaN, and with it every output of the row.
+struct IntBlock {
+  float scale;
+  int32_t correction;  // -zero * (sum of q): takes back what the zero of stored weights adds
+};
+
+// out[rows, n] = x[rows, k] * weight^T (+ bias), weight as Ints (pack.h), x as integers. Within a step sums are of
+// integers and exact; steps are added in fp32 in ascending order.
+struct IntLinearTask {
+  const void* x;           // [rows][depth] q, in items of Kernels::int_size bytes
+  const IntBlock* blocks;  // [rows][depth / step]
+  float* out;
+  const std::byte* tiles;
+  const float* bias;  // [n] or null
+  int64_t n;
+  int64_t depth;       // k, padded
+  int64_t out_stride;  // floats from a row to the next
+  int64_t tile_bytes;  // from one tile to the next
+  int64_t scales_at;   // bytes from a tile's start
+  int64_t offsets_at;  // or -1
+  int64_t group;       // columns, whole steps
+  int step;            // columns: 16 or 32
+  int bits;
+  DType scale_type;
+  DType offset_type;
+};
+
+// A row of activations to integers.
+struct QuantiseTask {
+  const float* x;
+  const int32_t* order;  // q [c] is of x [order[c]]; null: of x [c]
+  int64_t k;
+  int64_t depth;
+  int step;
+  int zero;          // stored for a weight of 0
+  void* q;           // [depth]
+  IntBlock* blocks;  // [depth / step]
 };
 
 // Attention of one KV head's query heads for consecutive rows of a sequence.
@@ -57,6 +98,10 @@ struct Kernels {
   const char* unit;
   // Rows [first_row, end_row) of tiles [first_tile, end_tile).
   void (*linear)(const LinearTask& task, int64_t first_tile, int64_t end_tile, int64_t first_row, int64_t end_row);
+  void (*linear_ints)(const IntLinearTask& task, int64_t first_tile, int64_t end_tile, int64_t first_row,
+                      int64_t end_row);
+  void (*quantise)(const QuantiseTask& task);
+  size_t int_size;  // bytes of one of its integers: a byte, or an fp32 of that value
   void (*attend)(const AttendTask& task);
   void (*rmsnorm)(float* residual, const float* delta, const float* scale, float eps, float* out, int64_t n);
   void (*swiglu)(const float* gate, const float* up, float* out, int64_t n);
@@ -77,6 +122,7 @@ const Kernels& kernels_plain();
 #ifdef GATTLING_X86
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
+const Kernels& kernels_avx512vnni();
 #endif
 
 }  // namespace gattling::cpu

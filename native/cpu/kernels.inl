@@ -1,51 +1,15 @@
 // The kernels of one instruction set: kernels_<unit>.cpp includes this inside its namespace. Nothing of the standard
 // library's inline code is used here, for it would be compiled for this set and might be linked into code for others.
 
-#include "cpu/simd.h"
-
-#if defined(GATTLING_AVX512)  // 32 registers of 16 floats
-constexpr int kRows = 6;      // x kTiles x 2 chains = 24 accumulators
-constexpr int kTiles = 2;
-constexpr int kFewRows = 3;
-constexpr int kFewRowsTiles = 4;
-constexpr int kQueries = 8;
-constexpr int kColumns = 2;
-#elif defined(GATTLING_AVX2)  // 16 registers of 8 floats
-constexpr int kRows = 3;
-constexpr int kTiles = 1;
-constexpr int kFewRows = 1;
-constexpr int kFewRowsTiles = 2;
-constexpr int kQueries = 3;
-constexpr int kColumns = 2;
-#else
-constexpr int kRows = 2;
-constexpr int kTiles = 1;
-constexpr int kFewRows = 1;
-constexpr int kFewRowsTiles = 1;
-constexpr int kQueries = 2;
-constexpr int kColumns = 1;
-#endif
-
-// call(Constant<n>) for n in [1, Most]: register blocks have constant sizes.
-template <int N>
-struct Constant {
-  static constexpr int value = N;
-};
-template <int Most, typename F>
-INLINE void with_constant(int n, const F& call) {
-  if constexpr (Most > 0) {
-    if (n == Most)
-      call(Constant<Most>{});
-    else
-      with_constant<Most - 1>(n, call);
-  }
-}
+#include "cpu/blocks.inl"
 
 #include "cpu/attention.inl"
 #include "cpu/elementwise.inl"
 #include "cpu/matmul.inl"
+#include "cpu/matmul_ints.inl"
 #include "cpu/vocabulary.inl"
 
 static constexpr Kernels kKernels = {
-    GATTLING_UNIT_NAME, linear, attend, rmsnorm, swiglu, peak, sum_exp, temper, block_max, select, random,
+    GATTLING_UNIT_NAME, linear, linear_ints, quantise, sizeof(Int), attend, rmsnorm, swiglu, peak, sum_exp, temper,
+    block_max,          select, random,
 };

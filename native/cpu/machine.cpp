@@ -28,6 +28,10 @@ bool has_avx512() {
   return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+bool has_avx512vnni() {
+  return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
 #endif
 
 std::string first_line(const std::string& path) {
@@ -78,6 +82,7 @@ size_t memory_of_group() {
 std::vector<const Kernels*> available_kernels() {
   std::vector<const Kernels*> all;
 #ifdef GATTLING_X86
+  if (has_avx512vnni()) all.push_back(&kernels_avx512vnni());
   if (has_avx512()) all.push_back(&kernels_avx512());
   if (has_avx2()) all.push_back(&kernels_avx2());
 #endif

@@ -47,7 +47,7 @@ static void linear_block(const LinearTask& task, const LinearBlock<W>& at) {
     for (int m = 0; m < M; ++m) {
       V sum = add(even[m][t], odd[m][t]);
       if (task.bias) sum = add(sum, bias);
-      float* to = at.out + m * task.n + output;
+      float* to = at.out + m * task.out_stride + output;
       if (lanes == kLanes)
         store(to, sum);
       else
@@ -79,8 +79,9 @@ static void linear_of(const LinearTask& task, int64_t tile, int64_t end_tile, in
     const int64_t n_tiles = end_tile - tile >= most ? most : end_tile - tile >= kTiles ? kTiles : 1;
     for (int64_t row = first_row; row < end_row; row += kRows) {
       const int n_rows = end_row - row < kRows ? static_cast<int>(end_row - row) : kRows;
-      run_block<W>(task, {tiles + tile * task.tile_size, task.x + row * task.k, task.out + row * task.n, tile * kLanes},
-                   n_rows, n_tiles);
+      run_block<W>(
+          task, {tiles + tile * task.tile_size, task.x + row * task.k, task.out + row * task.out_stride, tile * kLanes},
+          n_rows, n_tiles);
     }
     tile += n_tiles;
   }

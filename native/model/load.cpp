@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "backend/error.h"
+#include "backend/quantise.h"
 #include "make_backend.h"
 #include "model/memory_plan.h"
 #include "model/rope.h"
@@ -43,6 +44,7 @@ ModelInfo model_info(const ModelConfig& config, const LoadOptions& options, cons
   ModelInfo info;
   info.architecture = config.architecture;
   info.kv_dtype = state.kv_dtype;
+  info.quantization = options.quantization;
   info.vocab_size = config.vocab_size;
   info.hidden_size = config.hidden_size;
   info.n_layers = config.n_layers;
@@ -63,12 +65,17 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
   const ModelConfig config = load_config(options.folder);
   Checkpoint checkpoint = Checkpoint::open(options.folder);
   const TensorSpec table = embedding_spec(config).parts[0];
-  const DType stored = options.dtype.value_or(checkpoint.get(table.name, table.shape).dtype);
+  const HostTensor& source = checkpoint.get(table.name, table.shape);
+  const DType stored = options.dtype.value_or(source.dtype);
 
-  std::unique_ptr<Backend> backend = make_backend(
-      options.device, {options.threads, stored, options.unit, options.deterministic, options.gpu_memory_utilization});
+  std::unique_ptr<Backend> backend =
+      make_backend(options.device, {options.threads, stored, options.unit, options.deterministic,
+                                    options.gpu_memory_utilization, options.quantization});
   const DType dtype = backend->info().compute;
-  const uint64_t weight_bytes = checkpoint.total_bytes(), free_bytes = backend->free_memory();
+  const uint64_t weight_bytes =
+      quantised_bytes(source.quantised ? Quantization::None : options.quantization, source.dtype,
+                      checkpoint.total_bytes(), source.bytes() * (config.tie_embeddings ? 1 : 2));
+  const uint64_t free_bytes = backend->free_memory();
   check(weight_bytes <= free_bytes, "the weights take ", format_bytes(weight_bytes), " and ", format_bytes(free_bytes),
         " of memory are free on ", backend->info().device);
 

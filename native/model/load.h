@@ -13,10 +13,11 @@ namespace gattling {
 
 struct LoadOptions {
   std::string folder;
-  std::string device = "auto";    // auto, cpu, cuda
-  std::optional<DType> dtype;     // none: the checkpoint's class
-  std::optional<DType> kv_dtype;  // none: that of dtype
-  int max_model_len = 0;          // 0: what the model was made for, or as much as fits
+  std::string device = "auto";                     // auto, cpu, cuda
+  std::optional<DType> dtype;                      // none: the checkpoint's class
+  std::optional<DType> kv_dtype;                   // none: that of dtype
+  Quantization quantization = Quantization::None;  // of weights that are not quantised yet
+  int max_model_len = 0;                           // 0: what the model was made for, or as much as fits
   int max_num_seqs = 256;
   int max_num_batched_tokens = 256;
   int block_size = 16;

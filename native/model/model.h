@@ -16,6 +16,7 @@ struct ModelInfo {
   BackendInfo backend;
   DType dtype = DType::F32;
   DType kv_dtype = DType::F32;
+  Quantization quantization = Quantization::None;  // that weights went through at load
   int vocab_size = 0;
   int hidden_size = 0;
   int n_layers = 0;

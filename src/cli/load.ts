@@ -16,13 +16,14 @@ export interface Loaded {
 type EngineConfig = ServeConfig | ChatConfig;
 
 function engineOptions(config: EngineConfig, model: string): EngineOptions {
-  const { device, dtype, kvCacheDtype, maxModelLen, maxNumSeqs, maxNumBatchedTokens, blockSize } = config;
+  const { device, dtype, kvCacheDtype, quantization, maxModelLen, maxNumSeqs, maxNumBatchedTokens, blockSize } = config;
   const { kvCacheMemory, threads, gpuMemoryUtilization, deterministic, enablePrefixCaching } = config;
   return {
     model,
     device,
     dtype,
     kvCacheDtype,
+    quantization,
     maxModelLen,
     maxNumSeqs,
     maxNumBatchedTokens,
@@ -55,10 +56,11 @@ export function memoryPlan(info: EngineInfo): string[] {
   const tokens = info.numBlocks * info.blockSize;
   const sequences = Math.floor(tokens / info.maxModelLen);
   const { architecture, device, unit, threads, dtype } = info;
+  const weights = info.quantization === 'none' ? 'weights' : `${info.quantization} weights`;
   const computes = device === 'cpu' ? `${unit}, ${threads} threads` : unit;
   return [
     `${architecture} on ${device} (${computes}), ${dtype}, loaded in ${formatCount(Math.round(info.loadMilliseconds))} ms`,
-    `weights ${formatBytes(info.weightBytes)}, KV cache ${formatBytes(info.kvBytes)} (${info.kvCacheDtype}, ${formatBytes(info.kvBytesPerToken)} a token)`,
+    `${weights} ${formatBytes(info.weightBytes)}, KV cache ${formatBytes(info.kvBytes)} (${info.kvCacheDtype}, ${formatBytes(info.kvBytesPerToken)} a token)`,
     `the KV cache holds ${formatCount(tokens)} tokens: ${formatCount(sequences)} full-length sequences of ${formatCount(info.maxModelLen)}`,
   ];
 }

@@ -4,6 +4,9 @@ import { createRequire } from 'node:module';
 
 export type DTypeName = 'auto' | 'float32' | 'bfloat16' | 'float16';
 
+/** What dense weights become at load: integers in groups of 32, or 128 where it says so. */
+export type QuantizationName = 'none' | 'int8' | 'int4' | 'int4-g128';
+
 /** Everything decided at construction. Sizes are bytes, lengths are tokens, 0 means "choose for me". */
 export interface EngineOptions {
   /** Folder of a Hugging Face model; ignored when `fake` is given. */
@@ -11,6 +14,7 @@ export interface EngineOptions {
   device: 'auto' | 'cpu' | 'cuda';
   dtype: DTypeName;
   kvCacheDtype: DTypeName;
+  quantization: QuantizationName;
   maxModelLen: number;
   maxNumSeqs: number;
   maxNumBatchedTokens: number;
@@ -29,11 +33,13 @@ export interface EngineOptions {
 /** The memory plan and what the model is; fixed for the engine's life. */
 export interface EngineInfo {
   device: string;
-  /** What computes: avx512, avx2, plain, or a GPU's name. */
+  /** What computes: avx512vnni, avx512, avx2, plain, or a GPU's name. */
   unit: string;
   architecture: string;
   dtype: string;
   kvCacheDtype: string;
+  /** What weights went through at load, not what the file had done to them. */
+  quantization: string;
   threads: number;
   vocabSize: number;
   hiddenSize: number;

@@ -23,7 +23,7 @@ export const newEnvelope = (prefix: 'chatcmpl' | 'cmpl', model: string, fingerpr
 
 /** Equal as long as the same seed gives the same tokens: program, model and arithmetic. */
 export function systemFingerprint(version: string, model: string, info: EngineInfo): string {
-  const identity = JSON.stringify([version, model, info.device, info.dtype, info.kvCacheDtype]);
+  const identity = JSON.stringify([version, model, info.device, info.dtype, info.kvCacheDtype, info.quantization]);
   return `fp_${createHash('sha256').update(identity).digest('hex').slice(0, 12)}`;
 }
 

@@ -200,6 +200,7 @@ const info: EngineInfo = {
   architecture: 'FakeForCausalLM',
   dtype: 'float32',
   kvCacheDtype: 'float32',
+  quantization: 'none',
   threads: 1,
   vocabSize,
   hiddenSize: 1,

@@ -30,6 +30,7 @@ export async function realServer(folder: string, fields: Partial<EngineOptions> 
     device: 'cpu',
     dtype: 'auto',
     kvCacheDtype: 'auto',
+    quantization: 'none',
     maxModelLen: 0,
     maxNumSeqs: 32,
     maxNumBatchedTokens: 0,

@@ -1,5 +1,5 @@
 # The ops of every backend, one test body for all.
-add_library(ops_cases STATIC ops_cases.cpp ops_reference.cpp)
+add_library(ops_cases STATIC ops_cases.cpp ops_reference.cpp quant_cases.cpp)
 target_link_libraries(ops_cases PUBLIC gattling_cpu ${cuda})
 gattling_test(ops_test ops_cases cuda)
 gattling_test(ops_attention_test ops_cases cuda)
@@ -7,4 +7,6 @@ gattling_test(ops_invariance_test ops_cases cuda)
 gattling_test(sampling_test ops_cases cuda)
 gattling_test(sampling_rules_test ops_cases cuda)
 gattling_test(cpu_pack_test ops_cases)
+gattling_test(quant_ops_test ops_cases)
+gattling_test(quantise_test ops_cases)
 gattling_test(pool_test gattling_cpu threads)

@@ -17,7 +17,7 @@ using ops::Stored;
 
 namespace {
 
-float element(const CpuWeight& weight, int64_t n, int64_t k) {
+float element(const Section& weight, int64_t n, int64_t k) {
   const int64_t tile = n / 16 * weight.tile_size();
   if (weight.dtype == DType::BF16)
     return widen(reinterpret_cast<const bf16*>(weight.data.data())[tile + k / 2 * 32 + n % 16 * 2 + k % 2]);
@@ -79,13 +79,15 @@ TEST(tiles_hold_every_element_and_zeros_around) {
       Random random(2);
       const Stored stored(random, dtype, {n, k});
       const auto weight = pack_weight(Use::Head, std::vector{stored.tensor}, {}, DType::F32, pool);
-      CHECK(weight->dtype == dtype && weight->n == n && weight->k == k);
+      CHECK(weight->n == n && weight->k == k && weight->sections.size() == 1);
+      const Section& section = weight->sections[0];
+      CHECK(section.dtype == dtype && section.n == n && section.k == k);
       const int64_t depth = (k + 31) / 32 * 32;
       CHECK(weight->bytes() == static_cast<size_t>((n + 15) / 16 * 16 * depth) * size_of(dtype));
       for (int64_t row = 0; row < (n + 15) / 16 * 16; ++row)
         for (int64_t col = 0; col < depth; ++col) {
           const double want = row < n && col < k ? stored.values[static_cast<size_t>(row * k + col)] : 0;
-          CHECK(element(*weight, row, col) == want);
+          CHECK(element(section, row, col) == want);
         }
       CHECK(ops::error(dense(*weight), stored.values) == 0);
     }
@@ -100,9 +102,9 @@ TEST(compute_decides_the_stored_type) {
     return pack_weight(Use::Head, std::vector{stored.tensor}, {}, compute, pool);
   };
   for (const Stored* stored : {&single, &brain, &half}) {
-    CHECK(pack(*stored, DType::F32)->dtype == stored->tensor.dtype);
-    CHECK(pack(*stored, DType::BF16)->dtype == DType::BF16);
-    CHECK(pack(*stored, DType::F16)->dtype == DType::F16);
+    CHECK(pack(*stored, DType::F32)->sections[0].dtype == stored->tensor.dtype);
+    CHECK(pack(*stored, DType::BF16)->sections[0].dtype == DType::BF16);
+    CHECK(pack(*stored, DType::F16)->sections[0].dtype == DType::F16);
     for (DType compute : {DType::BF16, DType::F16}) {
       const std::vector<float> have = dense(*pack(*stored, compute));
       for (size_t i = 0; i < have.size(); ++i) {
@@ -112,9 +114,9 @@ TEST(compute_decides_the_stored_type) {
     }
   }
   const auto mixed = pack_weight(Use::GateUp, std::vector{brain.tensor, half.tensor}, {}, DType::F32, pool);
-  CHECK(mixed->dtype == DType::F32);
+  CHECK(mixed->sections[0].dtype == DType::F32);
   const Stored scale(random, DType::F16, {20});
-  CHECK(pack_weight(Use::Norm, std::vector{scale.tensor}, {}, DType::BF16, pool)->dtype == DType::F32);
+  CHECK(pack_weight(Use::Norm, std::vector{scale.tensor}, {}, DType::BF16, pool)->sections[0].dtype == DType::F32);
 }
 
 TEST(shards_make_up_the_whole) {

@@ -81,7 +81,7 @@ void add_cuda(std::vector<BackendCase>& found) {
 
 std::vector<BackendCase> find_cases() {
   std::vector<BackendCase> found;
-  for (const char* unit : {"avx512", "avx2", "plain"}) {
+  for (const char* unit : {"avx512vnni", "avx512", "avx2", "plain"}) {
     const auto make = [unit](DType compute, int threads) {
       return gattling::make_cpu_backend({.threads = threads, .compute = compute, .unit = unit});
     };

@@ -1,7 +1,7 @@
 // A row's bits do not depend on how many rows a call has, on its index, or on the number of threads.
 #include <string>
 
-#include "ops_cases.h"
+#include "quant_cases.h"
 #include "test.h"
 
 using namespace gattling;
@@ -60,6 +60,25 @@ TEST(linear_bits) {
                            b.linear({packed.get(), in, out, static_cast<int>(order.size())});
                            return backend.read(out, static_cast<int64_t>(order.size()));
                          });
+      }
+}
+
+TEST(linear_bits_of_integers) {
+  for (const BackendCase& backend : backend_cases())
+    for (const IntsOf& form : {IntsOf{8, 32}, IntsOf{4, 32, true}, IntsOf{8, 16, true, false}, IntsOf{4, 0}})
+      for (auto [n, k] : {std::pair{100, 96}, {208, 250}}) {
+        Random random(9);
+        const RandomInts weight(random, form, n, k);
+        const std::vector<float> x = random.floats(static_cast<size_t>(kMost * k));
+        const int outputs = n, inputs = k;
+        expect_invariant(backend, form.name(), [&](Backend& b, const std::vector<int>& order) {
+          const auto packed = b.pack(Use::Down, std::vector{weight.tensor()}, {});
+          const Tensor in = b.allocate(Role::Activation, kMost, inputs);
+          const Tensor out = b.allocate(Role::Activation, kMost, outputs);
+          backend.write(in, pick(x, order));
+          b.linear({packed.get(), in, out, static_cast<int>(order.size())});
+          return backend.read(out, static_cast<int64_t>(order.size()));
+        });
       }
 }
 

@@ -23,6 +23,7 @@ test('defaults', () => {
     device: 'auto',
     dtype: 'auto',
     kvCacheDtype: 'auto',
+    quantization: 'none',
     maxModelLen: 0,
     maxNumSeqs: 256,
     maxNumBatchedTokens: 256,
@@ -44,7 +45,7 @@ test('defaults', () => {
 
 test('every flag of serve', () => {
   const flags =
-    'M --host ::1 --port 0 --device cpu --dtype float32 --kv-cache-dtype bfloat16 --served-model-name a --served-model-name=b ' +
+    'M --host ::1 --port 0 --device cpu --dtype float32 --kv-cache-dtype bfloat16 --quantization int4-g128 --served-model-name a --served-model-name=b ' +
     '--max-model-len 100 --max-num-seqs 4 --max-num-batched-tokens 64 --block-size 32 --kv-cache-memory 2GiB --threads 2 --gpu-memory-utilization 0.5 --deterministic ' +
     '--chat-template llama-2 --no-enable-prefix-caching --api-key k1 --api-key k2 --system-mode every_turn --strict-messages --template-tags allow --rate-limit 60 --seed 7 --log-level silent';
   expect(read(flags)).toEqual({
@@ -54,6 +55,7 @@ test('every flag of serve', () => {
     device: 'cpu',
     dtype: 'float32',
     kvCacheDtype: 'bfloat16',
+    quantization: 'int4-g128',
     servedModelName: ['a', 'b'],
     maxModelLen: 100,
     maxNumSeqs: 4,

@@ -40,6 +40,7 @@ const INFO: EngineInfo = {
   architecture: 'LlamaForCausalLM',
   dtype: 'float32',
   kvCacheDtype: 'float32',
+  quantization: 'none',
   threads: 1,
   vocabSize: 512,
   hiddenSize: 8,

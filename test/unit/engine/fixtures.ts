@@ -7,6 +7,7 @@ export const OPTIONS: EngineOptions = {
   device: 'cpu',
   dtype: 'auto',
   kvCacheDtype: 'auto',
+  quantization: 'none',
   maxModelLen: 0,
   maxNumSeqs: 0,
   maxNumBatchedTokens: 0,

@@ -9,6 +9,7 @@ const options = {
   device: 'cpu',
   dtype: 'auto',
   kvCacheDtype: 'auto',
+  quantization: 'none',
   maxModelLen: 0,
   maxNumSeqs: 8,
   maxNumBatchedTokens: 0,
