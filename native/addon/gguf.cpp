@@ -102,7 +102,7 @@ Napi::Value read_gguf(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!info[0].IsString()) throw Napi::TypeError::New(env, "path must be a string");
   const Gguf file(info[0].As<Napi::String>());
-  const GgufContents& contents = file.contents();
+  const GgufContents& contents = file.contents;
   Napi::Object metadata = bare_object(env);
   for (const GgufField& field : contents.metadata) metadata.Set(to_string(env, field.key), to_value(env, field.value));
   const Napi::Array tensors = Napi::Array::New(env, contents.tensors.size());

@@ -1,18 +1,25 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <set>
 #include <string_view>
 
 #include "backend/error.h"
+#include "model/gguf_config.h"
+#include "model/gguf_tensors.h"
 #include "model/json.h"
+#include "model/safetensors.h"
 
 namespace gattling {
 namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kGguf = ".gguf";
+constexpr const char* kFactors = "rope_freqs.weight";  // Llama 3.1's
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr size_t kMaxIndex = 64 << 20;
@@ -40,6 +47,8 @@ bool exists(const std::string& path) {
     const std::string extension = file.path().extension();
     check(extension != ".bin" && extension != ".pth" && extension != ".pt", folder, " holds its weights as a pickle (",
           file.path().filename().string(), "), which is never read because it can run code; convert it to ", kSingle);
+    check(extension != kGguf, folder, " is a folder with a GGUF file; name the file itself, for example ",
+          file.path().string());
   }
   fail(folder, " holds neither ", kSingle, " nor ", kIndex);
 }
@@ -55,22 +64,58 @@ size_t difference(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-Checkpoint Checkpoint::open(const std::string& folder) {
-  Checkpoint checkpoint(folder);
+Checkpoint Checkpoint::open(const std::string& path) {
+  Checkpoint checkpoint(path);
   std::error_code ignored;
-  check(fs::is_directory(folder, ignored), folder, " must be a folder that holds a model");
-  if (exists(folder + "/" + kSingle))
-    checkpoint.add_file(kSingle);
-  else if (exists(folder + "/" + kIndex))
-    checkpoint.add_shards(kIndex);
-  else
-    no_weights(folder);
+  if (fs::is_directory(path, ignored)) {
+    checkpoint.open_folder();
+  } else {
+    check(path.ends_with(kGguf), path, " must be a folder that holds a model, or a ", kGguf, " file");
+    checkpoint.open_gguf_model();
+  }
   for (const auto& [name, entry] : checkpoint.entries_) checkpoint.total_bytes_ += checkpoint.tensor(entry).bytes();
   return checkpoint;
 }
 
-void Checkpoint::add_file(const std::string& name) {
-  files_.emplace_back(folder_ + "/" + name);
+void Checkpoint::open_folder() {
+  if (exists(path_ + "/" + kSingle))
+    add(open_safetensors(path_ + "/" + kSingle));
+  else if (exists(path_ + "/" + kIndex))
+    add_shards(kIndex);
+  else
+    no_weights(path_);
+}
+
+void Checkpoint::open_gguf_model() {
+  std::vector<Gguf> parts = open_gguf(path_);
+  config_ = gguf_config(parts[0].contents, path_);
+  const int64_t paired = has_paired_rows(parts[0].contents) ? config_->head_dim : 0;
+  for (Gguf& part : parts) add(gguf_tensors(std::move(part), paired));
+  if (paired) learn_from_tensors(*config_);
+  config_->tie_embeddings = !has("lm_head.weight");
+}
+
+// What the metadata of architecture llama leaves to be seen.
+void Checkpoint::learn_from_tensors(ModelConfig& config) {
+  config.qkv_bias = has("model.layers.0.self_attn.q_proj.bias");
+  config.attn_out_bias = has("model.layers.0.self_attn.o_proj.bias");
+  if (!has(kFactors)) return;
+  const HostTensor& factors = get(kFactors, {config.head_dim / 2});
+  check(factors.dtype == DType::F32, path_, ": tensor ", in_quotes(kFactors), " must be F32");
+  std::vector<float>& to = config.rope_factors;
+  to.resize(static_cast<size_t>(factors.size()));
+  std::memcpy(to.data(), factors.data, factors.bytes());
+  for (float factor : to)
+    check(std::isfinite(factor) && factor > 0, path_, ": tensor ", in_quotes(kFactors), " holds ", factor,
+          "; expected are numbers above 0");
+}
+
+ModelConfig Checkpoint::config() const {
+  return config_ ? *config_ : load_config(path_);
+}
+
+void Checkpoint::add(TensorFile file) {
+  files_.push_back(std::move(file));
   const std::vector<HostTensor>& tensors = files_.back().tensors();
   for (size_t i = 0; i < tensors.size(); ++i) {
     const auto [at, added] = entries_.try_emplace(tensors[i].name, Entry{files_.size() - 1, i});
@@ -80,7 +125,7 @@ void Checkpoint::add_file(const std::string& name) {
 }
 
 void Checkpoint::add_shards(const std::string& index_name) {
-  const MappedFile file(folder_ + "/" + index_name, kMaxIndex);
+  const MappedFile file(path_ + "/" + index_name, kMaxIndex);
   const Json index = Json::parse(file.text(), file.path());
   const Json* weight_map = index.is_object() ? index.find("weight_map") : nullptr;
   check(weight_map && weight_map->is_object(), file.path(), " must have an object as its \"weight_map\"");
@@ -92,12 +137,12 @@ void Checkpoint::add_shards(const std::string& index_name) {
     shards.insert(shard.string());
   }
   for (const std::string& shard : shards) {
-    check(exists(folder_ + "/" + shard), folder_ + "/" + shard, " is missing, but ", index_name, " names it");
-    add_file(shard);
+    check(exists(path_ + "/" + shard), path_ + "/" + shard, " is missing, but ", index_name, " names it");
+    add(open_safetensors(path_ + "/" + shard));
   }
   for (const auto& [tensor, shard] : weight_map->object()) {
     const auto at = entries_.find(tensor);
-    check(at != entries_.end() && files_[at->second.file].path() == folder_ + "/" + shard.string(), folder_, "/",
+    check(at != entries_.end() && files_[at->second.file].path() == path_ + "/" + shard.string(), path_, "/",
           shard.string(), " does not hold the tensor ", in_quotes(tensor), ", but ", index_name, " says so");
   }
 }
@@ -106,9 +151,9 @@ const HostTensor& Checkpoint::get(const std::string& name, const std::vector<int
   const auto at = entries_.find(name);
   if (at == entries_.end()) fail(missing(name));
   const HostTensor& found = tensor(at->second);
-  const SafeTensors& file = files_[at->second.file];
+  const TensorFile& file = files_[at->second.file];
   check(found.shape == shape, file.path(), ": tensor ", in_quotes(name), " has the shape ", in_words(found.shape),
-        "; expected by config.json is ", in_words(shape));
+        "; expected by ", config_ ? "its metadata" : "config.json", " is ", in_words(shape));
   file.prefetch(found);
   at->second.used = true;
   return found;
@@ -127,7 +172,7 @@ std::vector<std::string> Checkpoint::unused() const {
 }
 
 std::string Checkpoint::missing(const std::string& name) const {
-  const std::string where = files_.size() == 1 ? files_[0].path() : folder_;
+  const std::string where = files_.size() == 1 ? files_[0].path() : path_;
   std::string nearest;
   size_t least = name.size() / 2 + 1;  // farther names are no help
   for (const auto& [other, entry] : entries_) {

@@ -1,18 +1,25 @@
-// The weights of a Hugging Face model folder: model.safetensors, or shards named by model.safetensors.index.json.
+// A model as it is stored: a Hugging Face folder (config.json, model.safetensors or shards named by
+// model.safetensors.index.json), or a GGUF file, one or split.
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "model/safetensors.h"
+#include "model/config.h"
+#include "model/tensor_file.h"
 
 namespace gattling {
 
 class Checkpoint {
  public:
-  // Maps and validates every file. Pickles (.bin, .pth) are never read.
-  static Checkpoint open(const std::string& folder);
+  // Maps and validates every file. `path` is a folder, or a .gguf file: of a split one the first. Pickles (.bin, .pth)
+  // are never read.
+  static Checkpoint open(const std::string& path);
+
+  // What config.json says, or the metadata and tensors of a GGUF file.
+  ModelConfig config() const;
 
   bool has(const std::string& name) const { return entries_.contains(name); }
   // The tensor, which must have this shape; its pages start to be read. Valid while the checkpoint lives.
@@ -31,15 +38,19 @@ class Checkpoint {
     bool used = false;
   };
 
-  explicit Checkpoint(std::string folder) : folder_(std::move(folder)) {}
-  void add_file(const std::string& name);
+  explicit Checkpoint(std::string path) : path_(std::move(path)) {}
+  void open_folder();
+  void open_gguf_model();
+  void add(TensorFile file);
+  void learn_from_tensors(ModelConfig& config);
   void add_shards(const std::string& index_name);
   std::string missing(const std::string& name) const;
   const HostTensor& tensor(const Entry& entry) const { return files_[entry.file].tensors()[entry.index]; }
 
-  std::string folder_;
-  std::vector<SafeTensors> files_;
+  std::string path_;
+  std::vector<TensorFile> files_;
   std::map<std::string, Entry> entries_;
+  std::optional<ModelConfig> config_;  // of a GGUF file
   size_t total_bytes_ = 0;
 };
 

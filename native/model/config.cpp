@@ -5,7 +5,7 @@
 
 #include "backend/error.h"
 #include "model/json.h"
-#include "model/safetensors.h"
+#include "model/mapped_file.h"
 
 namespace gattling {
 namespace {
@@ -23,7 +23,8 @@ constexpr int kMinHeadDim = 8, kMaxHeadDim = 256;
 // absent, as in transformers.
 class Fields {
  public:
-  Fields(const std::string& source, const Json& object) : source_(source), object_(object) {}
+  Fields(const std::string& source, const Json& object, const KeyNames& names)
+      : source_(source), object_(object), names_(names) {}
 
   const Json* find(std::string_view key) const {
     const Json* value = object_.find(key);
@@ -35,8 +36,10 @@ class Fields {
   template <typename... Parts>
   [[noreturn]] void wrong(std::string_view key, const Parts&... expected) const {
     const Json* value = find(key);
-    fail(source_, ": \"", key, "\" is ", value ? value->describe() : "missing", "; expected is ", expected...);
+    fail(source_, ": \"", name(key), "\" is ", value ? value->describe() : "missing", "; expected is ", expected...);
   }
+
+  std::string name(std::string_view key) const { return names_ ? names_(key) : std::string(key); }
 
   int integer(std::string_view key, int64_t max) const {
     const Json* value = find(key);
@@ -83,10 +86,12 @@ class Fields {
   }
 
   const std::string& source() const { return source_; }
+  const KeyNames& names() const { return names_; }
 
  private:
   const std::string& source_;
   const Json& object_;
+  const KeyNames& names_;
 };
 
 struct Architecture {
@@ -166,8 +171,8 @@ RopeConfig rope_of(const Fields& fields) {
   if (!object) return rope;
   if (!object->is_object()) fields.wrong(key, "an object");
 
-  const std::string source = concat(fields.source(), ", in \"", key, '"');
-  const Fields scaling(source, *object);
+  const std::string source = concat(fields.source(), ", in \"", fields.name(key), '"');
+  const Fields scaling(source, *object, fields.names());
   const std::string type = scaling.string("rope_type", scaling.string("type", "default"));
   rope.theta = scaling.number("rope_theta", rope.theta);
   if (scaling.number("partial_rotary_factor", 1) != 1) scaling.wrong("partial_rotary_factor", "1");
@@ -191,9 +196,10 @@ void read_heads(const Fields& fields, ModelConfig& config) {
   config.n_heads = fields.integer("num_attention_heads", kMaxWidth / kMaxHeadDim);
   config.n_kv_heads = fields.integer("num_key_value_heads", kMaxWidth / kMaxHeadDim, config.n_heads);
   if (config.n_heads % config.n_kv_heads != 0)
-    fields.wrong("num_key_value_heads", "a divisor of num_attention_heads (", config.n_heads, ")");
+    fields.wrong("num_key_value_heads", "a divisor of ", fields.name("num_attention_heads"), " (", config.n_heads, ")");
   if (!fields.find("head_dim") && config.hidden_size % config.n_heads != 0)
-    fields.wrong("hidden_size", "a multiple of num_attention_heads (", config.n_heads, "), or a head_dim");
+    fields.wrong("hidden_size", "a multiple of ", fields.name("num_attention_heads"), " (", config.n_heads, "), or a ",
+                 fields.name("head_dim"));
   config.head_dim = fields.integer("head_dim", kMaxWidth, config.hidden_size / config.n_heads);
   check(config.head_dim >= kMinHeadDim && config.head_dim <= kMaxHeadDim && config.head_dim % 2 == 0, fields.source(),
         ": a head has ", config.head_dim, " dimensions; expected is an even number from ", kMinHeadDim, " to ",
@@ -211,10 +217,10 @@ void reject_unsupported(const Fields& fields) {
 
 }  // namespace
 
-ModelConfig parse_config(std::string_view text, const std::string& source) {
+ModelConfig parse_config(std::string_view text, const std::string& source, const KeyNames& names) {
   const Json json = Json::parse(text, source);
   check(json.is_object(), source, " must hold an object, not ", json.describe());
-  const Fields fields(source, json);
+  const Fields fields(source, json, names);
   const Architecture& architecture = architecture_of(fields);
   reject_unsupported(fields);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,12 +40,16 @@ struct ModelConfig {
   bool attn_out_bias = false;
   std::optional<DType> dtype;  // of the storage; the tensors have the last word
   RopeConfig rope;
+  std::vector<float> rope_factors;  // [head_dim / 2] what else divides each frequency, as GGUF has it; empty: nothing
   std::vector<int32_t> bos_ids;
   std::vector<int32_t> eos_ids;
 };
 
+// What errors call a key of config.json, when it came from elsewhere under another name.
+using KeyNames = std::function<std::string(std::string_view)>;
+
 // `source` names the text in errors.
-ModelConfig parse_config(std::string_view text, const std::string& source = "config.json");
+ModelConfig parse_config(std::string_view text, const std::string& source = "config.json", const KeyNames& names = {});
 ModelConfig load_config(const std::string& folder);
 
 }  // namespace gattling

@@ -85,18 +85,12 @@ struct GgufContents {
 // and every key and name is there once. `path` names the file in errors.
 GgufContents parse_gguf(std::span<const std::byte> file, const std::string& path);
 
-// One open file; its contents stay valid while it lives.
-class Gguf {
- public:
-  explicit Gguf(const std::string& path) : file_(path), contents_(parse_gguf(file_.bytes(), path)) {}
+// One open file; its contents stay valid while the file is mapped.
+struct Gguf {
+  explicit Gguf(const std::string& path) : file(path), contents(parse_gguf(file.bytes(), path)) {}
 
-  const std::string& path() const { return file_.path(); }
-  const MappedFile& file() const { return file_; }
-  const GgufContents& contents() const { return contents_; }
-
- private:
-  MappedFile file_;
-  GgufContents contents_;
+  MappedFile file;
+  GgufContents contents;
 };
 
 }  // namespace gattling

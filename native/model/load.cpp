@@ -36,7 +36,7 @@ StateShape state_shape(const ModelConfig& config, const LoadOptions& options, DT
   state.hidden_size = config.hidden_size;
   state.sliding_window = config.sliding_window;
   state.kv_dtype = kv_dtype;
-  state.inv_freq = inv_freq(config.rope, config.head_dim);
+  state.inv_freq = inv_freq(config.rope, config.head_dim, config.rope_factors);
   return state;
 }
 
@@ -62,8 +62,8 @@ ModelInfo model_info(const ModelConfig& config, const LoadOptions& options, cons
 
 std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress& progress) {
   check_options(options);
-  const ModelConfig config = load_config(options.folder);
   Checkpoint checkpoint = Checkpoint::open(options.folder);
+  const ModelConfig config = checkpoint.config();
   const TensorSpec table = embedding_spec(config).parts[0];
   const HostTensor& source = checkpoint.get(table.name, table.shape);
   const DType stored = options.dtype.value_or(source.dtype);

@@ -12,7 +12,7 @@
 namespace gattling {
 
 struct LoadOptions {
-  std::string folder;
+  std::string folder;                              // of a Hugging Face model, or the path of a .gguf file
   std::string device = "auto";                     // auto, cpu, cuda
   std::optional<DType> dtype;                      // none: the checkpoint's class
   std::optional<DType> kv_dtype;                   // none: that of dtype

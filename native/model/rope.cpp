@@ -18,14 +18,15 @@ double stretch(const RopeConfig& rope, double frequency) {
 
 }  // namespace
 
-std::vector<float> inv_freq(const RopeConfig& rope, int head_dim) {
+std::vector<float> inv_freq(const RopeConfig& rope, int head_dim, std::span<const float> factors) {
   std::vector<float> out;
   for (int i = 0; i < head_dim; i += 2) {
     const double frequency = std::pow(rope.theta, -static_cast<double>(i) / head_dim);
     const double scaled = rope.type == RopeType::Llama3   ? stretch(rope, frequency)
                           : rope.type == RopeType::Linear ? frequency / rope.factor
                                                           : frequency;
-    out.push_back(static_cast<float>(scaled));
+    const double factor = factors.empty() ? 1 : factors[static_cast<size_t>(i / 2)];
+    out.push_back(static_cast<float>(scaled / factor));
   }
   return out;
 }

@@ -129,6 +129,10 @@ std::vector<HostTensor> parse_safetensors(std::span<const std::byte> file, const
   return tensors;
 }
 
-SafeTensors::SafeTensors(const std::string& path) : file_(path), tensors_(parse_safetensors(file_.bytes(), path)) {}
+TensorFile open_safetensors(const std::string& path) {
+  MappedFile file(path);
+  std::vector<HostTensor> tensors = parse_safetensors(file.bytes(), path);
+  return {std::move(file), std::move(tensors)};
+}
 
 }  // namespace gattling

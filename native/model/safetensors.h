@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "backend/tensor.h"
-#include "model/mapped_file.h"
+#include "model/tensor_file.h"
 
 namespace gattling {
 
@@ -15,18 +15,6 @@ namespace gattling {
 // overlaps. `path` names the file in errors.
 std::vector<HostTensor> parse_safetensors(std::span<const std::byte> file, const std::string& path);
 
-// One open file; its tensors stay valid while it lives.
-class SafeTensors {
- public:
-  explicit SafeTensors(const std::string& path);
-  const std::string& path() const { return file_.path(); }
-  const std::vector<HostTensor>& tensors() const { return tensors_; }
-  void prefetch(const HostTensor& tensor) const { file_.prefetch({tensor.data, tensor.bytes()}); }
-  void release(const HostTensor& tensor) const { file_.release({tensor.data, tensor.bytes()}); }
-
- private:
-  MappedFile file_;
-  std::vector<HostTensor> tensors_;
-};
+TensorFile open_safetensors(const std::string& path);
 
 }  // namespace gattling

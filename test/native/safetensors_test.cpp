@@ -125,17 +125,18 @@ TEST(every_damaged_byte_is_safe) {
 
 TEST(mapped_files) {
   const test::TempFolder folder;
-  THROWS("none cannot be opened: No such file or directory", SafeTensors(folder.path + "/none"));
-  THROWS("must be a regular file", SafeTensors(folder.path));
-  THROWS("holds 0 bytes, but a safetensors file begins with", SafeTensors(folder.write("empty", "")));
+  THROWS("none cannot be opened: No such file or directory", open_safetensors(folder.path + "/none"));
+  THROWS("must be a regular file", open_safetensors(folder.path));
+  THROWS("holds 0 bytes, but a safetensors file begins with", open_safetensors(folder.write("empty", "")));
   THROWS("holds 3 bytes; at most 2 are expected", MappedFile(folder.write("three", "abc"), 2));
 }
 
 TEST(released_pages_read_again) {
   const test::TempFolder folder;
   const std::string data(1 << 20, 'q');
-  SafeTensors file(folder.write("big", safetensors("{\"a\":" + entry("F32", "[262144]", "[0,1048576]") + "}", data)));
-  const SafeTensors moved = std::move(file);
+  TensorFile file = open_safetensors(
+      folder.write("big", safetensors("{\"a\":" + entry("F32", "[262144]", "[0,1048576]") + "}", data)));
+  const TensorFile moved = std::move(file);
   const HostTensor& tensor = moved.tensors()[0];
   moved.prefetch(tensor);
   for (int i = 0; i < 2; ++i) {
