@@ -79,7 +79,9 @@ const file = Type.Optional(
 );
 
 export const ServeConfig = Type.Object({
-  model: model('Folder of a Hugging Face model: config.json, safetensors and a tokenizer; the small demo model unless given.'),
+  model: model(
+    'Folder of a Hugging Face model (config.json, safetensors and a tokenizer), or its name at the Hub: org/repo[@revision]; the small demo model unless given.',
+  ),
   host: Type.String({
     default: '127.0.0.1',
     placeholder: 'ADDRESS',
@@ -89,7 +91,8 @@ export const ServeConfig = Type.Object({
   servedModelName: Type.Array(Type.String(), {
     default: [],
     placeholder: 'NAME',
-    description: "Name of the model in the API, the folder's name unless given; repeat it for more names.",
+    description:
+      "Name of the model in the API; the folder's name, or the one at the Hub without its revision, unless given; repeat it for more names.",
   }),
   ...engine,
   systemMode: Type.Enum([...SYSTEM_MODES], {
@@ -166,6 +169,28 @@ export const SynthConfig = Type.Object({
   config: file,
 });
 export type SynthConfig = Static<typeof SynthConfig>;
+
+const hubName = (description: string) => Type.String({ positional: true, placeholder: 'NAME', description });
+
+export const PullConfig = Type.Object({
+  name: hubName(
+    'Repository of the Hub, org/repo, with :QUANT or :FILE for one of its GGUF files and @REVISION for another than main.',
+  ),
+  logLevel,
+  config: file,
+});
+export type PullConfig = Static<typeof PullConfig>;
+
+export const ListConfig = Type.Object({ logLevel, config: file });
+export type ListConfig = Static<typeof ListConfig>;
+
+export const RmConfig = Type.Object({
+  name: hubName('Model as gattling list names it; with @REVISION that revision only, without one all of them.'),
+  yes: Type.Boolean({ default: false, description: 'Delete without asking.' }),
+  logLevel,
+  config: file,
+});
+export type RmConfig = Static<typeof RmConfig>;
 
 const share = (description: string, options: { default: number }) =>
   Type.Number({ minimum: 0, maximum: 1, placeholder: 'P', description, ...options });

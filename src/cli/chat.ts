@@ -8,7 +8,7 @@ import { converse } from './repl.ts';
 async function localAnswerer(config: ChatConfig, io: Io): Promise<Answerer> {
   const verbose = ['trace', 'debug', 'info'].includes(config.logLevel);
   const say = (text: string) => verbose && io.stderr.write(`${text}\n`);
-  const { engine, folder } = await load(config, progressView(io.stderr, say));
+  const { engine, folder } = await load(config, progressView(io.stderr, say), io);
   memoryPlan(engine.info).forEach(say);
   try {
     // A model without a template says so now, not after the first line.

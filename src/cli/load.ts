@@ -1,10 +1,12 @@
 // From settings to a running engine, and the memory plan that comes out of it: the same for serve and chat.
 import type { ChatConfig, ServeConfig } from '../config.ts';
 import { createEngine, type TextEngine } from '../engine/engine.ts';
-import { DEMO_MODEL, type ModelFolder, resolveModel } from '../models/resolve.ts';
+import { DEMO_MODEL, locateModel, type ModelFolder, resolveModel } from '../models/resolve.ts';
 import { type EngineInfo, type EngineOptions, loadAddon } from '../native/addon.ts';
 import { loadChatTemplate } from '../text/chat-template.ts';
 import { loadTokenizer } from '../text/tokenizer.ts';
+import { fetchModel } from './hub.ts';
+import type { Io } from './io.ts';
 import type { ProgressView } from './progress.ts';
 import { formatBytes, formatCount } from './units.ts';
 
@@ -36,8 +38,9 @@ function engineOptions(config: EngineConfig, model: string): EngineOptions {
   };
 }
 
-export async function load(config: EngineConfig, progress: ProgressView): Promise<Loaded> {
-  const folder = await resolveModel(config.model ?? DEMO_MODEL);
+export async function load(config: EngineConfig, progress: ProgressView, io: Io): Promise<Loaded> {
+  const { path, name } = await locateModel(config.model ?? DEMO_MODEL, (wanted) => fetchModel(wanted, progress, io));
+  const folder = await resolveModel(path, name);
   const tokenizer = await loadTokenizer(folder.path);
   const template = await loadChatTemplate(folder.path, config.chatTemplate ?? null);
   const addon = loadAddon();

@@ -1,6 +1,6 @@
 // From argv to a command: which one, its settings, its help, and the one sentence of its failure.
 import type { TObject } from 'typebox';
-import { ChatConfig, GattConfig, ServeConfig, SynthConfig } from '../config.ts';
+import { ChatConfig, GattConfig, ListConfig, PullConfig, RmConfig, ServeConfig, SynthConfig } from '../config.ts';
 import type { Settings } from './fields.ts';
 import { commandHelp, type HelpTopic, overview } from './help.ts';
 import type { Io } from './io.ts';
@@ -46,6 +46,24 @@ export const commands: Readonly<Record<string, Command>> = {
     ChatConfig,
     async () => (await import('./chat.ts')).runChat,
   ),
+  pull: command(
+    'gattling pull NAME [flags]',
+    'Fetch a model of the Hugging Face Hub, or what is new in it, into the cache, to be served by name. It goes on where an earlier one was cut.',
+    PullConfig,
+    async () => (await import('./pull.ts')).runPull,
+  ),
+  list: command(
+    'gattling list [flags]',
+    'List the models in the cache: name, revision, size, last used.',
+    ListConfig,
+    async () => (await import('./list.ts')).runList,
+  ),
+  rm: command(
+    'gattling rm NAME [flags]',
+    'Delete a model from the cache, but for what other revisions of it need. It asks before.',
+    RmConfig,
+    async () => (await import('./rm.ts')).runRm,
+  ),
   synth: command(
     'gattling synth --shape NAME|FILE --out DIR [flags]',
     'Write a model folder with random weights at a real shape, for benches and capacity planning.',
@@ -60,6 +78,8 @@ export const commands: Readonly<Record<string, Command>> = {
   ),
 };
 
+const schemas = Object.values(commands).map(({ schema }) => schema);
+
 async function dispatch(name: string | null, argv: readonly string[], io: Io): Promise<number> {
   const chosen = commands[name ?? 'serve'] as Command;
   const asksHelp = argv.includes('--help') || argv.includes('-h');
@@ -69,8 +89,7 @@ async function dispatch(name: string | null, argv: readonly string[], io: Io): P
     return 0;
   }
   const { logLevel, start } = chosen.configure(argv, io.env);
-  for (const warning of strayVariables([ServeConfig, ChatConfig, SynthConfig, GattConfig], io.env))
-    io.stderr.write(`gattling: ${warning}\n`);
+  for (const warning of strayVariables(schemas, io.env)) io.stderr.write(`gattling: ${warning}\n`);
   try {
     return await start(io);
   } catch (error) {

@@ -29,7 +29,7 @@ export async function runServe(config: ServeConfig, io: Io): Promise<number> {
   await probe(host, port);
   const logger = createLogger(config.logLevel, io.stdout);
   const say = (text: string) => logger.info(text);
-  const loaded = await load(config, progressView(io.stderr, say));
+  const loaded = await load(config, progressView(io.stderr, say), io);
   const { engine } = loaded;
   try {
     const app = buildApp({ engine, options: serverOptions(config, loaded), logger });

@@ -126,9 +126,10 @@ export function readSettings<Schema extends TObject>(
   const { config: path } = given;
   const file = typeof path === 'string' ? fromFile(fields, path) : {};
   const values: Values = { ...Object.fromEntries(fields.map(({ key, default: value }) => [key, value])), ...file, ...given };
-  for (const { key, required, flag, placeholder, env: variable } of fields) {
+  for (const { key, required, flag, placeholder, positional, env: variable } of fields) {
     if (values[key] !== undefined) continue;
-    if (required) throw new ConfigError(`--${flag} ${placeholder} is missing (${variable} would do too).`);
+    const spelled = positional ? placeholder : `--${flag} ${placeholder}`;
+    if (required) throw new ConfigError(`${spelled} is missing (${variable} would do too).`);
     delete values[key];
   }
   return Object.freeze(values) as Settings<Schema>;

@@ -1,8 +1,9 @@
-// A model argument becomes a folder known to hold a config, safetensors and a tokenizer. What the files say is checked by
-// whoever reads them: tensors and shapes by the native loader, the vocabulary by text/.
+// A model argument, a path or a name of the Hub, becomes a folder known to hold a config, safetensors and a tokenizer. What the
+// files say is checked by whoever reads them: tensors and shapes by the native loader, the vocabulary by text/.
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type HubName, parseName, titleOf } from '../hub/name.ts';
 import { packageRoot } from '../root.ts';
 import { type Generation, readGeneration } from './generation.ts';
 import { ModelError, readObject } from './read.ts';
@@ -12,16 +13,26 @@ export const DEMO_MODEL = fileURLToPath(new URL('models/demo', packageRoot));
 
 export interface ModelFolder {
   path: string;
-  /** The folder's own name: how the API calls the model unless told otherwise. */
+  /** The folder's own name, or the Hub's without the revision: how the API calls the model unless told otherwise. */
   name: string;
   generation: Generation;
+}
+
+export type Located = Pick<ModelFolder, 'path' | 'name'>;
+
+/** What is a path is one; `fetchModel` gives the path of what can only be a name of the Hub. */
+export async function locateModel(model: string, fetchModel: (name: HubName) => Promise<string>): Promise<Located> {
+  const path = resolve(model);
+  const name = parseName(model);
+  if (name === null || (await stat(path).catch(() => null))) return { path, name: basename(path) };
+  return { path: await fetchModel(name), name: titleOf(name) };
 }
 
 const EXPECTED = 'a folder with config.json, *.safetensors and tokenizer.json or tokenizer.model';
 
 async function listFolder(path: string): Promise<string[]> {
   const found = await stat(path).catch(() => null);
-  if (!found) throw new ModelError(`Model "${path}" does not exist; give ${EXPECTED}.`);
+  if (!found) throw new ModelError(`Model "${path}" does not exist; give ${EXPECTED}, or a repository of the Hub as org/repo.`);
   if (found.isDirectory()) return readdir(path);
   const advice = path.endsWith('.safetensors') ? 'give the folder that it lies in' : `give ${EXPECTED}`;
   throw new ModelError(`Model "${path}" is a file; ${advice}.`);
@@ -53,13 +64,13 @@ async function checkWeights(path: string, files: ReadonlySet<string>): Promise<v
   );
 }
 
-export async function resolveModel(name: string): Promise<ModelFolder> {
-  const path = resolve(name);
+export async function resolveModel(model: string, name: string = basename(resolve(model))): Promise<ModelFolder> {
+  const path = resolve(model);
   const files = new Set(await listFolder(path));
   if (!files.has('config.json')) throw new ModelError(`Model "${path}" has no config.json; give ${EXPECTED}.`);
   await checkWeights(path, files);
   if (!files.has('tokenizer.json') && !files.has('tokenizer.model')) {
     throw new ModelError(`Model "${path}" has no tokenizer: tokenizer.json or tokenizer.model must be there.`);
   }
-  return { path, name: basename(path), generation: await readGeneration(path, files) };
+  return { path, name, generation: await readGeneration(path, files) };
 }

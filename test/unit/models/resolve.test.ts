@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { resolveModel } from '../../../src/models/resolve.ts';
+import { locateModel, resolveModel } from '../../../src/models/resolve.ts';
 import { temporary } from '../../temporary.ts';
 
 function folder(files: Record<string, string>): string {
@@ -54,6 +54,36 @@ describe('what is missing is named', () => {
     await expect(resolveModel(join(path, 'model.safetensors'))).rejects.toThrow(
       /is a file; give the folder that it lies in\.$/,
     );
+  });
+});
+
+describe('what a model argument is', () => {
+  const hub = async ({ repo, revision, tag }: { repo: string; revision: string | null; tag: string | null }) =>
+    `fetched ${repo} ${revision} ${tag}`;
+
+  test('a name of the Hub, to be served without its revision', async () => {
+    expect(await locateModel('org/repo@v1', hub)).toEqual({ path: 'fetched org/repo v1 null', name: 'org/repo' });
+    expect(await locateModel('org/repo:Q4_K_M', hub)).toEqual({
+      path: 'fetched org/repo null Q4_K_M',
+      name: 'org/repo:Q4_K_M',
+    });
+  });
+
+  test('a path where there is one, however it looks', async () => {
+    const path = folder(whole);
+    expect(await locateModel(path, hub)).toEqual({ path, name: 'my-model' });
+    expect(await locateModel('src/models', hub)).toEqual({ path: resolve('src/models'), name: 'models' });
+    expect((await locateModel('src/nothing', hub)).path).toBe('fetched src/nothing null null');
+  });
+
+  test.each(['./org/repo', '../repo', '/org/repo', 'repo', 'a/b/c', 'https://huggingface.co/org/repo'])(
+    '%s is a path, there or not',
+    async (text) => expect((await locateModel(text, hub)).path).toBe(resolve(text)),
+  );
+
+  test('the folder of a fetched one is served under its name', async () => {
+    const path = folder(whole);
+    expect(await resolveModel(path, 'org/repo')).toMatchObject({ path, name: 'org/repo' });
   });
 });
 
