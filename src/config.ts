@@ -130,7 +130,7 @@ export type ServeConfig = Static<typeof ServeConfig>;
 
 export const ChatConfig = Type.Object({
   model: model(
-    'Folder of the model to load, the small demo model unless given; with --url, the name by which the server knows it.',
+    'Folder or name (org/repo) of the model to load, the small demo model unless given; with --url, the name by which the server knows it.',
   ),
   url: Type.Optional(
     Type.String({
