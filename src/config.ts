@@ -24,9 +24,9 @@ const engine = {
     default: 'auto',
     description: 'Type of weights and activations; auto takes the one of the checkpoint.',
   }),
-  kvCacheDtype: Type.Enum(DTYPES, {
+  kvCacheDtype: Type.Enum([...DTYPES, 'int8'], {
     default: 'auto',
-    description: 'Type of the KV cache; auto takes the one of the activations.',
+    description: 'Type of the KV cache; auto takes the one of the activations, int8 (on the CPU) half of its memory.',
   }),
   quantization: Type.Enum(['none', 'int8', 'int4', 'int4-g128'], {
     default: 'none',

@@ -49,6 +49,7 @@ std::vector<int32_t> get_ids(const Napi::Object& object, const char* key) {
 
 std::optional<DType> get_dtype(const Napi::Object& object, const char* key) {
   const std::string name = get_string(object, key);
+  if (name == name_of(DType::Int8) && std::strcmp(key, "kvCacheDtype") == 0) return DType::Int8;
   for (DType dtype : {DType::F32, DType::BF16, DType::F16})
     if (name == name_of(dtype)) return dtype;
   if (name != "auto") expected(object, key, "auto, float32, bfloat16 or float16");

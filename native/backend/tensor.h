@@ -10,14 +10,16 @@ namespace gattling {
 
 class Quantised;
 
-enum class DType : uint8_t { F32, BF16, F16 };
+// Int8 is for the KV cache only, where each token of a head has a scale.
+enum class DType : uint8_t { F32, BF16, F16, Int8 };
 
 constexpr size_t size_of(DType dtype) {
-  return dtype == DType::F32 ? 4 : 2;
+  return dtype == DType::F32 ? 4 : dtype == DType::Int8 ? 1 : 2;
 }
 
 constexpr const char* name_of(DType dtype) {
-  return dtype == DType::F32 ? "float32" : dtype == DType::BF16 ? "bfloat16" : "float16";
+  constexpr const char* names[] = {"float32", "bfloat16", "float16", "int8"};
+  return names[static_cast<size_t>(dtype)];
 }
 
 // A view of a checkpoint's tensor, row-major, as stored; the file stays mapped while the view lives. Possibly

@@ -1,7 +1,8 @@
 // Online softmax (Milakov and Gimelshein 2018) over tiles of 16 keys at absolute positions: for each query head of each
 // row the same sequence of operations, however many queries share the tile. Scores are two chains of fma over ascending
 // even and odd d; the output is one chain over ascending keys. Keys that a row does not see are never multiplied, so
-// that what an earlier sequence left in the block cannot get through.
+// that what an earlier sequence left in the block cannot get through. Of int8, the scales of K multiply the tile's
+// scores, and those of V its weights.
 
 struct Queries {
   float* q;      // [n, head_dim], scaled by 1 / sqrt(head_dim)
@@ -13,8 +14,14 @@ struct Queries {
   int64_t padded;
 };
 
+// Scales of a tile's 16 keys, null where the cache has none.
+struct Scales {
+  const float* k;
+  const float* v;
+};
+
 template <int M, typename C>
-static void score_block(const float* q, int head_dim, const C* keys, float* p) {
+static void score_block(const float* q, int head_dim, const C* keys, const float* scales, float* p) {
   V even[M], odd[M];
   for (int m = 0; m < M; ++m) even[m] = odd[m] = broadcast(0);
   for (int d = 0; d < head_dim; d += 2) {
@@ -25,7 +32,11 @@ static void score_block(const float* q, int head_dim, const C* keys, float* p) {
       odd[m] = fma(broadcast(q[m * head_dim + d + 1]), ko, odd[m]);
     }
   }
-  for (int m = 0; m < M; ++m) store(p + m * kLanes, add(even[m], odd[m]));
+  for (int m = 0; m < M; ++m) {
+    V score = add(even[m], odd[m]);
+    if constexpr (sizeof(C) == 1) score = mul(score, load(scales));
+    store(p + m * kLanes, score);
+  }
 }
 
 // acc = acc * alpha + sum of p[j] V[j] over keys j in [lo, hi). The last load of a V row may run into the next one;
@@ -64,8 +75,8 @@ INLINE void in_blocks(int begin, int end, const F& block) {
     with_constant<kQueries>(end - at < kQueries ? end - at : kQueries, [&](auto m) { block(m, at); });
 }
 
-// Scores of one query to weights, for keys [lo, hi) of the tile.
-INLINE void soften(const Queries& s, int query, int lo, int hi) {
+// Scores of one query to weights, for keys [lo, hi) of the tile; with `scales`, to weights of V as stored.
+INLINE void soften(const Queries& s, int query, int lo, int hi, const float* scales) {
   float* p = s.p + query * kLanes;
   for (int j = 0; j < lo; ++j) p[j] = -__builtin_inff();
   for (int j = hi; j < kLanes; ++j) p[j] = -__builtin_inff();
@@ -85,6 +96,8 @@ INLINE void soften(const Queries& s, int query, int lo, int hi) {
   for (int j = hi; j < kLanes; ++j) p[j] = 0;
   float* sum = s.sum + query * kLanes;
   store(sum, fma(load(sum), broadcast(s.alpha[query]), load(p)));
+  if (scales)
+    for (int j = lo; j < hi; ++j) p[j] *= scales[j];
 }
 
 INLINE Queries start(const AttendTask& task) {
@@ -129,13 +142,18 @@ static void attend_of(const AttendTask& task) {
     const int64_t at = int64_t{key % task.block_size} * head_dim;
     const C* keys = reinterpret_cast<const C*>(block) + at;
     const C* values = reinterpret_cast<const C*>(block + task.v_offset) + at;
+    Scales scales = {nullptr, nullptr};
+    if constexpr (sizeof(C) == 1) {
+      scales.k = reinterpret_cast<const float*>(block + task.scales_offset) + key % task.block_size;
+      scales.v = scales.k + task.block_size;
+    }
     // Rows [begin, end) see some key of the tile: position >= key, and position - window < key + 15.
     const int begin = key > task.position ? key - task.position : 0;
     int end = task.n_rows;
     if (window > 0 && key + kLanes - 1 + window - task.position < end) end = key + kLanes - 1 + window - task.position;
 
     in_blocks(begin * group, end * group, [&](auto m, int query) {
-      score_block<decltype(m)::value>(s.q + int64_t{query} * head_dim, head_dim, keys, s.p + query * kLanes);
+      score_block<decltype(m)::value>(s.q + int64_t{query} * head_dim, head_dim, keys, scales.k, s.p + query * kLanes);
     });
     const auto weigh = [&](int from, int to, int lo, int hi) {
       in_blocks(from * group, to * group, [&](auto m, int query) {
@@ -148,7 +166,7 @@ static void attend_of(const AttendTask& task) {
       const int position = task.position + row;
       const int lo = window > 0 && position - window + 1 > key ? position - window + 1 - key : 0;
       const int hi = position - key + 1 < kLanes ? position - key + 1 : kLanes;
-      for (int g = 0; g < group; ++g) soften(s, row * group + g, lo, hi);
+      for (int g = 0; g < group; ++g) soften(s, row * group + g, lo, hi, scales.v);
       if (lo > 0 || hi < kLanes) {
         weigh(whole, row, 0, kLanes);
         weigh(row, row + 1, lo, hi);
@@ -165,6 +183,8 @@ static void attend(const AttendTask& task) {
     attend_of<bf16>(task);
   else if (task.dtype == DType::F16)
     attend_of<f16>(task);
+  else if (task.dtype == DType::Int8)
+    attend_of<int8_t>(task);
   else
     attend_of<float>(task);
 }

@@ -271,6 +271,7 @@ void CpuBackend::attend_item(const AttentionParams& p, const AttendItem& item, f
   task.cache = cache_.head(p.layer, item.head);
   task.block_stride = cache_.block_stride();
   task.v_offset = cache_.v_offset();
+  task.scales_offset = cache_.scales_offset();
   task.block_table = slots_.block_table(slice.slot);
   task.scratch = scratch;
   kernels_.attend(task);

@@ -78,6 +78,7 @@ struct AttendTask {
   const std::byte* cache;  // block 0 of this KV head: K [block_size / 16][head_dim][16], V [block_size][head_dim]
   int64_t block_stride;    // bytes from a block to the next
   int64_t v_offset;        // bytes from a block's K to its V
+  int64_t scales_offset;   // of int8, bytes from a block's K to its scales [2][block_size], K's and V's
   const int32_t* block_table;
   float* scratch;  // attend_scratch() floats
 };

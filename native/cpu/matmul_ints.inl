@@ -68,8 +68,11 @@ static void linear_ints_block(const IntLinearTask& task, const IntLinearBlock& a
       Sum sum[M][T];
       for (int m = 0; m < M; ++m)
         for (int t = 0; t < T; ++t) sum[m][t] = first_sum(at.blocks[m * n_steps + step]);
-      for (int i = 0; i < task.step; i += kColumns, line += 64, x += kColumns)
+      // Two lines at a time, as every step has an even number of them: the loop's own instructions cost.
+      for (int i = 0; i < task.step; i += 2 * kColumns, line += 2 * 64, x += 2 * kColumns) {
         add_line<kBits, M, T>(line, task.tile_bytes, x, task.depth, sum);
+        add_line<kBits, M, T>(line + 64, task.tile_bytes, x + kColumns, task.depth, sum);
+      }
       for (int m = 0; m < M; ++m) {
         const IntBlock& block = at.blocks[m * n_steps + step];
         const V x_scale = broadcast(block.scale);

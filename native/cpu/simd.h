@@ -28,6 +28,9 @@ INLINE V load(const bf16* p) {
 INLINE V load(const f16* p) {
   return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
 }
+INLINE V load(const int8_t* p) {
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+}
 INLINE void load_pair(const bf16* p, V& even, V& odd) {
   const __m512i bits = _mm512_loadu_si512(p);
   even = {_mm512_castsi512_ps(_mm512_slli_epi32(bits, 16))};
@@ -95,6 +98,12 @@ INLINE V load(const f16* p) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
 }
+INLINE __m256 widen8(const int8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
+INLINE V load(const int8_t* p) {
+  return {widen8(p), widen8(p + 8)};
+}
 INLINE void load_pair(const bf16* p, V& even, V& odd) {
   const __m256i lo = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   const __m256i hi = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p + 16));
@@ -154,6 +163,7 @@ INLINE uint32_t at_least(V a, V b) {
 typedef float Floats __attribute__((vector_size(64)));
 typedef uint32_t Words __attribute__((vector_size(64)));
 typedef uint16_t Halves __attribute__((vector_size(32)));
+typedef int8_t Bytes __attribute__((vector_size(16)));
 struct V {
   Floats f;
 };
@@ -180,6 +190,11 @@ INLINE V load(const f16* p) {
   const Words finite = (Words)((Floats)magnitude * 0x1p112f);
   const Words special = (Words)(magnitude >= 0x0f800000u);
   return {(Floats)(((bits & 0x8000u) << 16) | (special & (magnitude | 0x7f800000u)) | (~special & finite))};
+}
+INLINE V load(const int8_t* p) {
+  Bytes bytes;
+  std::memcpy(&bytes, p, 16);
+  return {__builtin_convertvector(bytes, Floats)};
 }
 INLINE void load_pair(const bf16* p, V& even, V& odd) {
   Words bits;

@@ -72,6 +72,9 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
       make_backend(options.device, {options.threads, stored, options.unit, options.deterministic,
                                     options.gpu_memory_utilization, options.quantization});
   const DType dtype = backend->info().compute;
+  const std::string& device = backend->info().device;
+  check(options.quantization == Quantization::None || device == "cpu",
+        "quantization of dense weights is for device cpu; on ", device, " it must be none");
   const uint64_t weight_bytes =
       quantised_bytes(source.quantised ? Quantization::None : options.quantization, source.dtype,
                       checkpoint.total_bytes(), source.bytes() * (config.tie_embeddings ? 1 : 2));
@@ -81,6 +84,8 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
 
   // Planned before the weights are read, so that what cannot fit fails at once.
   StateShape state = state_shape(config, options, options.kv_dtype.value_or(dtype));
+  check(state.kv_dtype != DType::Int8 || device == "cpu", "a KV cache of int8 is for device cpu; on ", device,
+        " it must be float32, bfloat16 or float16");
   ModelInfo info = model_info(config, options, state);
   const uint64_t block_bytes = backend->block_bytes(state);
   const uint64_t left = free_bytes - weight_bytes;

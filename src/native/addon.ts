@@ -13,7 +13,8 @@ export interface EngineOptions {
   model: string;
   device: 'auto' | 'cpu' | 'cuda';
   dtype: DTypeName;
-  kvCacheDtype: DTypeName;
+  /** int8, with a scale for each token of a head: on the CPU. */
+  kvCacheDtype: DTypeName | 'int8';
   quantization: QuantizationName;
   maxModelLen: number;
   maxNumSeqs: number;

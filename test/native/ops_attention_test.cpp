@@ -183,6 +183,10 @@ class Run {
   std::vector<std::vector<float>> outputs_;      // [sequences][kLength, n_heads * head_dim]
 };
 
+bool has_cache(const BackendCase& backend, DType dtype) {
+  return dtype != DType::Int8 || backend.name.starts_with("cpu/");
+}
+
 // Decode rows and prefill chunks in the same steps, across block borders.
 void run_mixed(Run& run) {
   run.step({{0, 0, 15}, {1, 0, 1}, {2, 0, 33}});
@@ -227,10 +231,29 @@ TEST(a_16_bit_cache_rounds_rotated_keys) {
     }
 }
 
+TEST(an_8_bit_cache_rounds_keys_and_values) {
+  for (const BackendCase& backend : backend_cases()) {
+    if (!has_cache(backend, DType::Int8)) continue;
+    for (const Heads& heads : {Heads{4, 2, 64, 16, 0, DType::Int8}, Heads{6, 2, 24, 32, 20, DType::Int8}}) {
+      Run run(backend, heads, 2);
+      run_mixed(run);
+      const double off = error(run.outputs(1), run.expected(1));
+      CHECK(off < 0.01);
+      CHECK(off > 1e-4);
+    }
+  }
+}
+
+TEST(an_8_bit_cache_holds_a_byte_a_number_and_two_scales_a_token) {
+  const auto backend = backend_cases().front().make(DType::F32, 1);
+  CHECK(backend->block_bytes(state_of({4, 2, 64, 16, 0, DType::Int8})) == 2 * 2 * 16 * (2 * 64 + 2 * 4));
+}
+
 TEST(attention_bits_do_not_depend_on_chunks_neighbours_or_threads) {
   for (const BackendCase& backend : backend_cases())
     for (const Heads& heads : {Heads{8, 2, 24}, Heads{3, 3, 64, 32, 20}, Heads{16, 1, 8, 16, 0, DType::BF16},
-                               Heads{128, 2, 16, 16, 0, DType::F16}}) {
+                               Heads{128, 2, 16, 16, 0, DType::F16}, Heads{6, 2, 24, 32, 20, DType::Int8}}) {
+      if (!has_cache(backend, heads.kv_dtype)) continue;
       Run whole(backend, heads, 1);
       for (int sequence = 0; sequence < kSequences; ++sequence) whole.step({{sequence, 0, kLength}});
       const auto expect_same = [&](const Run& run, const std::string& how) {
@@ -254,7 +277,9 @@ TEST(attention_bits_do_not_depend_on_chunks_neighbours_or_threads) {
 
 TEST(attention_does_not_read_what_a_former_owner_left_in_a_block) {
   for (const BackendCase& backend : backend_cases())
-    for (const Heads& heads : {Heads{4, 2, 24}, Heads{4, 2, 8, 32, 9, DType::F16}}) {
+    for (const Heads& heads :
+         {Heads{4, 2, 24}, Heads{4, 2, 8, 32, 9, DType::F16}, Heads{4, 2, 24, 16, 9, DType::Int8}}) {
+      if (!has_cache(backend, heads.kv_dtype)) continue;
       Run clean(backend, heads, 2), used(backend, heads, 2);
       for (float rubbish : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
         used.spoil(rubbish);
