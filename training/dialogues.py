@@ -19,11 +19,10 @@ Message = dict[str, str]
 
 
 @dataclass
-class Given:
-    """A text of which only the second part is to be learnt."""
+class Exercises:
+    """A text in pairs: what is given, and what is to be learnt."""
 
-    before: str
-    text: str
+    pairs: list[tuple[str, str]]
 
 
 # Share of conversations of each form.
@@ -81,14 +80,14 @@ def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
     return skills.draw(setting)
 
 
-def mixture(rng: Random) -> list[Message] | str | Given:
+def mixture(rng: Random) -> list[Message] | str | Exercises:
     """A conversation; or a text of equations, translations or copies, which are the cheapest way to what takes the longest to learn."""
     kind = rng.random()
-    if kind < 0.1:
+    if kind < 0.2:
         return equations(rng)
-    if kind < 0.26:
+    if kind < 0.3:
         return translations(rng)
-    return copies(rng) if kind < 0.36 else conversation(rng)
+    return copies(rng) if kind < 0.42 else conversation(rng)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:
@@ -97,9 +96,12 @@ def conversations(seed: int) -> Iterator[list[Message]]:
         yield conversation(rng)
 
 
-def equations(rng: Random) -> str:
+def equations(rng: Random) -> Exercises:
+    """Of which only the results can be learnt."""
     setting = _plain(rng)
-    return " ".join(rng.choice((skills.total, skills.difference))(setting).text["en"] for _ in range(12))
+    texts = [rng.choice((skills.total, skills.difference))(setting).text["en"] for _ in range(12)]
+    halves = [text.partition(" =") for text in texts]
+    return Exercises([(f" {given}{sign}", result) for given, sign, result in halves])
 
 
 def translations(rng: Random) -> str:
@@ -113,16 +115,22 @@ def translations(rng: Random) -> str:
     return " ".join(pairs)
 
 
-def copies(rng: Random) -> Given:
-    """Words, and the same again; or values of kinds of things, and the same in another order: to repeat what was given."""
-    words = [_word(rng) for _ in range(rng.randint(2, 7))]
-    if rng.random() < 0.4:
-        line = rng.choice((", ", " ", ". ", "; ")).join(words)
-        return Given(line + rng.choice((". ", " / ", "\n", ": ")), line)
-    kinds = rng.sample(KINDS_OF_THINGS, len(words))
-    pairs = [f"{kind}{rng.choice((': ', ' is ', ', '))}{word}" for kind, word in zip(kinds, words)]
-    again = [f"{kind} is {word}" for kind, word in rng.sample(list(zip(kinds, words)), len(words))]
-    return Given("; ".join(pairs) + ". ", "; ".join(again) + ".")
+def copies(rng: Random) -> Exercises:
+    """To repeat what was given: words in their order, or values of kinds of things in another. From such texts a model of this size
+    comes to copy at all (induction heads: Olsson et al. 2022), which conversations alone did not bring about."""
+    return Exercises([(_repeated if rng.random() < 0.5 else _looked_up)(rng) for _ in range(4)])
+
+
+def _repeated(rng: Random) -> tuple[str, str]:
+    line = rng.choice((", ", " ", ". ", "; ")).join(_word(rng) for _ in range(rng.randint(2, 12)))
+    return f" {line}{rng.choice(('.', ' /', ':'))}", f" {line}."
+
+
+def _looked_up(rng: Random) -> tuple[str, str]:
+    kinds = rng.sample(KINDS_OF_THINGS, rng.randint(2, 7))
+    pairs = [(kind, _word(rng)) for kind in kinds]
+    given = "; ".join(f"{kind}{rng.choice((': ', ' is ', ', '))}{word}" for kind, word in pairs)
+    return f" {given}.", "".join(f" {kind} is {word}." for kind, word in rng.sample(pairs, len(pairs)))
 
 
 KINDS_OF_THINGS = "name colour animal food season hobby city song game book".split()
@@ -141,12 +149,19 @@ def _plain(rng: Random) -> skills.Setting:
     return skills.Setting(rng, False, Constraints(), skills.Memory())
 
 
+def pretraining(rng: Random) -> str | Exercises:
+    kind = rng.random()
+    if kind < 0.3:
+        return copies(rng)
+    return equations(rng) if kind < 0.65 else document(rng)
+
+
 def document(rng: Random) -> str:
     """A text to learn the language and the facts from: equations, sentences of one language, or a conversation's lines."""
     setting = _plain(rng)
     kind = rng.random()
     if kind < 0.45:
-        return equations(rng)
+        return "".join(given + result for given, result in equations(rng).pairs).strip()
     if kind < 0.8:
         language = rng.choice(("en", "en", "fr", "es", "de"))
         return " ".join(rng.choice(skills.FACTS)(setting).text[language] for _ in range(10))

@@ -5,14 +5,14 @@ from torch import Tensor
 
 
 @torch.no_grad()
-def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
-    """The nearest matrix of singular values about 1, by a quintic Newton-Schulz iteration."""
-    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
-    x = x / (x.norm() + 1e-7)
+def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
+    """[n, rows, columns]: of each, the nearest matrix of singular values about 1, by a quintic Newton-Schulz iteration."""
+    x = matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(steps):
-        square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return x.mT if matrices.shape[1] > matrices.shape[2] else x
 
 
 class Muon(torch.optim.Optimizer):
@@ -24,10 +24,17 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
+            shapes: dict[torch.Size, list[Tensor]] = {}
             for parameter in group["params"]:
-                velocity = self.state[parameter].setdefault("velocity", torch.zeros_like(parameter))
-                velocity.lerp_(parameter.grad, 1 - group["momentum"])
-                update = orthogonal(parameter.grad.lerp(velocity, group["momentum"]))
-                rows, columns = parameter.shape
-                parameter.mul_(1 - group["lr"] * group["decay"])
-                parameter.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+                shapes.setdefault(parameter.shape, []).append(parameter)
+            for (rows, columns), parameters in shapes.items():
+                updates = orthogonal(torch.stack([self._direction(p, group["momentum"]) for p in parameters]))
+                for parameter, update in zip(parameters, updates):
+                    parameter.mul_(1 - group["lr"] * group["decay"])
+                    parameter.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+    def _direction(self, parameter: Tensor, momentum: float) -> Tensor:
+        """Nesterov's."""
+        velocity = self.state[parameter].setdefault("velocity", torch.zeros_like(parameter))
+        velocity.lerp_(parameter.grad, 1 - momentum)
+        return parameter.grad.lerp(velocity, momentum)

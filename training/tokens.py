@@ -73,11 +73,18 @@ class Encoder:
         self.bos, self.eos = self.tokenizer.token_to_id("<s>"), self.tokenizer.token_to_id("</s>")
         self._ids = lru_cache(maxsize=1 << 18)(lambda text: self.tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def document(self, text: str, before: str = "") -> tuple[list[int], list[float]]:
-        """Ids, and weights of 1 from `text` on."""
-        given = [self.bos, *self._ids(before)] if before else [self.bos]
-        ids = [*self._ids(text), self.eos]
-        return given + ids, [0.0 if before else 1.0] * len(given) + [1.0] * len(ids)
+    def document(self, text: str) -> tuple[list[int], list[float]]:
+        ids = [self.bos, *self._ids(text), self.eos]
+        return ids, [1.0] * len(ids)
+
+    def exercises(self, pairs: Iterable[tuple[str, str]]) -> tuple[list[int], list[float]]:
+        """Ids of all, and weights of 1 for the second of each pair."""
+        ids, weights = [self.bos], [0.0]
+        for part, weight in ((part, weight) for pair in pairs for part, weight in zip(pair, (0.0, 1.0))):
+            more = self._ids(part)
+            ids += more
+            weights += [weight] * len(more)
+        return ids, weights
 
     def conversation(self, messages: list[dict]) -> tuple[list[int], list[float]]:
         """Ids, and the weight of the loss of predicting each: 1 in answers, or what a message's "weight" says."""

@@ -19,31 +19,31 @@ Sequence = tuple[list[int], list[float]]
 Batch = tuple[torch.Tensor, torch.Tensor]
 
 # Peak learning rates of Muon (matrices) and AdamW (embeddings and norms).
-RATES = {"pretrain": (0.02, 3e-3), "sft": (0.02, 3e-3), "gatt": (0.005, 1e-3)}
-BATCH_TOKENS = 6144
+RATES = {"pretrain": (0.02, 3e-3), "sft": (0.02, 3e-3), "gatt": (0.015, 2.5e-3)}
+BATCH_TOKENS = 3072
 
 
 def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Iterator[Sequence]:
     rng = Random(seed)
     if stage == "pretrain":
         while True:
-            yield encoder.document(dialogues.document(rng))
+            yield encode_any(encoder, dialogues.pretraining(rng))
     if stage == "sft":
         while True:
             yield encode_any(encoder, dialogues.mixture(rng))
-    # What Ghost Attention adds, among twice as many conversations of the stage before, so that nothing is unlearnt.
+    # What Ghost Attention adds, among six times as many texts of the stage before: a third of the tokens, so that the rest goes on.
     samples = [encoder.conversation(json.loads(line)["messages"]) for line in data.read_text().splitlines()]
     while True:
         rng.shuffle(samples)
         for sample in samples:
             yield sample
-            for _ in range(2):
+            for _ in range(6):
                 yield encode_any(encoder, dialogues.mixture(rng))
 
 
-def encode_any(encoder: Encoder, text: list[dict] | str | dialogues.Given) -> Sequence:
-    if isinstance(text, dialogues.Given):
-        return encoder.document(text.text, text.before)
+def encode_any(encoder: Encoder, text: list[dict] | str | dialogues.Exercises) -> Sequence:
+    if isinstance(text, dialogues.Exercises):
+        return encoder.exercises(text.pairs)
     return encoder.document(text) if isinstance(text, str) else encoder.conversation(text)
 
 
