@@ -77,7 +77,9 @@ static void linear_ints_block(const IntLinearTask& task, const IntLinearBlock& a
         const IntBlock& block = at.blocks[m * n_steps + step];
         const V x_scale = broadcast(block.scale);
         for (int t = 0; t < T; ++t) acc[m][t] = fma(value_of(sum[m][t]), mul(scale[t], x_scale), acc[m][t]);
-        if (!offsets) continue;
+      }
+      for (int m = 0; m < M && offsets; ++m) {
+        const IntBlock& block = at.blocks[m * n_steps + step];
         const V x_sum = broadcast(block.scale * (static_cast<float>(block.correction) * per_correction));
         for (int t = 0; t < T; ++t) acc[m][t] = fma(offset[t], x_sum, acc[m][t]);
       }

@@ -42,8 +42,10 @@ INLINE Factor factor(const Int* p) {
   std::memcpy(&four, p, 4);
   return {_mm512_set1_epi32(four)};
 }
+// Written out because GCC 12 copies the intrinsic's accumulator in and out of every loop.
 INLINE Sum multiply(Column w, Factor x, Sum sum) {
-  return {_mm512_dpbusd_epi32(sum.i, w.i, x.i)};
+  asm("vpdpbusd %2, %1, %0" : "+v"(sum.i) : "v"(w.i), "v"(x.i));
+  return sum;
 }
 // Numbers that are t - 1.5 * 2^23 for these t, and integers in [-127, 127].
 INLINE void store_ints(Int* p, V t) {
