@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cuda/cublaslt.h"
 #include "cuda_bench.h"
 #include "cuda_fill.h"
-#include "cuda_library.h"
 #include "cuda_matmul.h"
 
 namespace bench {
@@ -43,7 +43,7 @@ void measure_matmul(Bench& bench) {
     bench.multiplied_by = name;
   };
   const auto ours = [&](int set) { buffers.enqueue(set); };
-  const std::unique_ptr<LibraryMatmul> library = bench.facts.emulated ? nullptr : LibraryMatmul::find();
+  const std::unique_ptr<CublasLt> library = bench.facts.emulated ? nullptr : CublasLt::find();
   if (library == nullptr) {
     bench.notes.push_back(
         "cuBLASLt was not found (in CUBLAS_ROOT, the loader's path, the toolkit and pip's folders): our own matmul "
@@ -51,10 +51,10 @@ void measure_matmul(Bench& bench) {
     std::printf("%s\n", bench.notes.back().c_str());
     attempt("Gattling", ours);
   } else {
-    const int n_ways = library->prepare(n, n, n, Half::BF16);
-    for (int way = 0; way < n_ways; ++way)
+    const auto matmul = library->prepare({n, n, n, n, n, n, Half::BF16, false}, 8);
+    for (int way = 0; way < matmul->n_ways(); ++way)
       attempt(library->name(),
-              [&](int set) { library->run(way, buffers.out(set), buffers.x(set), buffers.weight(set), bench.stream); });
+              [&](int set) { matmul->run(way, buffers.out(set), buffers.x(set), buffers.weight(set), bench.stream); });
   }
   buffers.require_finite();
   if (library != nullptr)

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstdlib>
 #include <map>
 #include <optional>
 
@@ -14,6 +15,7 @@
 #include "cuda/kernels/linear.h"
 #include "cuda/kernels/rmsnorm.h"
 #include "cuda/kernels/rope_append.h"
+#include "cuda/library_linear.h"
 #include "cuda/pack.h"
 #include "cuda/sampler.h"
 #include "cuda/step_inputs.h"
@@ -39,6 +41,11 @@ Half half_of(DType dtype) {
   return dtype == DType::BF16 ? Half::BF16 : Half::F16;
 }
 
+std::unique_ptr<CublasLt> find_library(const BackendOptions& options, const DeviceInfo& device) {
+  if (options.deterministic || (device.emulated && std::getenv("CUBLAS_ROOT") == nullptr)) return nullptr;
+  return CublasLt::find();
+}
+
 int columns(int64_t n) {
   return static_cast<int>(n);
 }
@@ -46,8 +53,13 @@ int columns(int64_t n) {
 class CudaBackend final : public Backend {
  public:
   explicit CudaBackend(const BackendOptions& options)
-      : options_(options), device_(open_device()), half_(half_of(options.compute)), packer_(stream_) {
-    info_ = {"cuda", device_.name, 1, 1, half_ == Half::BF16 ? DType::BF16 : DType::F16};
+      : options_(options),
+        device_(open_device()),
+        half_(half_of(options.compute)),
+        packer_(stream_),
+        library_(find_library(options, device_)) {
+    const std::string unit = library_.name() ? device_.name + ", " + *library_.name() : device_.name;
+    info_ = {"cuda", unit, 1, 1, half_ == Half::BF16 ? DType::BF16 : DType::F16};
     stream_.fill(linear_space_.as<void>(), 0, linear_space_.bytes());
   }
   ~CudaBackend() override { stream_.synchronize(); }
@@ -93,7 +105,7 @@ class CudaBackend final : public Backend {
   const CudaWeight& weight_of(const Weight* weight) const { return static_cast<const CudaWeight&>(*weight); }
   Pending& pending(Ticket ticket) { return pending_[ticket % kResults]; }
   PagedCache cache_of(int layer) const;
-  void multiply(const CudaWeight& weight, const LinearParams& p, bool swiglu);
+  LinearArgs linear_args(const CudaWeight& weight, const LinearParams& p) const;
   void want_hidden(const Step& step);
   AttentionArgs attention_args(const AttentionParams& p, AttentionTile tile) const;
   size_t activation_bytes(const StateShape& shape) const;
@@ -103,6 +115,7 @@ class CudaBackend final : public Backend {
   const Half half_;
   Stream stream_;
   Packer packer_;
+  LibraryLinear library_;
   BackendInfo info_;
   std::vector<Buffer> tensors_;
 
@@ -123,6 +136,7 @@ class CudaBackend final : public Backend {
   bool decodes_ = true;  // the step has one row a sequence
   std::vector<RowSum> wanted_;
   LinearParams gate_up_{};                           // a matmul that waits for its SwiGLU
+  bool interleaved_ = false;                         // what the last matmul made is so
   std::map<uint64_t, std::optional<Graph>> graphs_;  // a key that was run once has no graph yet
   Ticket ticket_ = 0;
   std::array<Pending, kResults> pending_;
@@ -253,13 +267,16 @@ void CudaBackend::rmsnorm(const RmsNormParams& p) {
 void CudaBackend::linear(const LinearParams& p) {
   const CudaWeight& weight = weight_of(p.weight);
   assert(weight.k == p.x.cols && weight.n == p.out.cols);
+  interleaved_ = weight.interleaved;
+  const LinearArgs args = linear_args(weight, p);
+  if (library_.wants(args) && library_.run(args, columns(std::min(p.x.rows, p.out.rows)), stream_)) return;
   if (weight.interleaved)
     gate_up_ = p;
   else
-    multiply(weight, p, false);
+    cuda::linear(args, stream_);
 }
 
-void CudaBackend::multiply(const CudaWeight& weight, const LinearParams& p, bool swiglu) {
+LinearArgs CudaBackend::linear_args(const CudaWeight& weight, const LinearParams& p) const {
   LinearArgs args{};
   args.x = p.x.data;
   args.weight = weight.data.as<void>();
@@ -274,8 +291,7 @@ void CudaBackend::multiply(const CudaWeight& weight, const LinearParams& p, bool
   args.deterministic = options_.deterministic;
   args.workspace = linear_space_.as<float>();
   args.workspace_bytes = linear_space_.bytes();
-  args.swiglu = swiglu;
-  cuda::linear(args, stream_);
+  return args;
 }
 
 void CudaBackend::rope_append(const RopeAppendParams& p) {
@@ -309,10 +325,12 @@ void CudaBackend::swiglu(const SwigluParams& p) {
     LinearParams fused = std::exchange(gate_up_, {});
     assert(fused.out.data == p.gate_up.data && fused.rows == p.rows);
     fused.out = p.out;
-    return multiply(weight_of(fused.weight), fused, true);
+    LinearArgs args = linear_args(weight_of(fused.weight), fused);
+    args.swiglu = true;
+    return cuda::linear(args, stream_);
   }
   cuda::swiglu({p.gate_up.data, stride_of(p.gate_up.cols), p.out.data, stride_of(p.out.cols), half_, p.rows,
-                columns(p.out.cols)},
+                columns(p.out.cols), interleaved_},
                stream_);
 }
 

@@ -20,6 +20,7 @@ struct DeviceInfo {
   int capability = 0;  // 80, 90: major * 10 + minor
   int n_processors = 0;
   size_t total_memory = 0;
+  bool emulated = false;  // on the host: NVIDIA's libraries would not know its memory
 };
 
 // Makes device 0 current for the calling thread. Throws Error with what is missing: the driver, a device, its compute
@@ -109,8 +110,9 @@ class Stream {
   Graph end_capture();
   void launch(Graph& graph);
 
-  void* handle() const { return handle_; }         // cudaStream_t
-  void enqueue(const std::function<void()>& run);  // the emulation's
+  void* handle() const { return handle_; }  // cudaStream_t
+  // Work that puts itself on handle(); the emulation runs it when the stream's turn comes.
+  void enqueue(const std::function<void()>& run);
 
  private:
   void* handle_ = nullptr;

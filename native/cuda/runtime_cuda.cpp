@@ -101,7 +101,9 @@ Stream::~Stream() {
   cudaStreamDestroy(stream_of(handle_));
 }
 
-void Stream::enqueue(const std::function<void()>&) {}
+void Stream::enqueue(const std::function<void()>& run) {
+  run();
+}
 
 void Stream::copy_to_device(void* to, const void* from, size_t bytes) {
   check_call(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(handle_)), "a copy to the GPU");

@@ -42,21 +42,22 @@ void embed_rows(int n) {
 }
 
 template <typename T>
-void swiglu_rows(int n) {
+void swiglu_rows(int n, bool interleaved) {
   constexpr size_t kRows = 3;
+  const size_t run = interleaved ? 8 : static_cast<size_t>(n);
   const size_t in_stride = stride_of(2 * n), out_stride = stride_of(n), columns = static_cast<size_t>(n);
   const std::vector<T> gate_up = values<T>(kRows * in_stride);
   const std::vector<T> before(kRows * out_stride, rounded<T>(0.5f));
   Stream stream;
   const Buffer from = on_device(gate_up, stream), to = on_device(before, stream);
   swiglu({from.as<void>(), static_cast<int64_t>(in_stride), to.as<void>(), static_cast<int64_t>(out_stride), half_of<T>,
-          static_cast<int>(kRows), n},
+          static_cast<int>(kRows), n, interleaved},
          stream);
   const std::vector<T> out = on_host<T>(to, stream);
   for (size_t row = 0; row < kRows; ++row)
     for (size_t i = 0; i < out_stride; ++i) {
-      const double gate = widen(gate_up[row * in_stride + i]),
-                   up = i < columns ? widen(gate_up[row * in_stride + columns + i]) : 0;
+      const size_t at = i < columns ? row * in_stride + i / run * run + i : 0;
+      const double gate = widen(gate_up[at]), up = widen(gate_up[at + run]);
       const double expected = i < columns ? gate / (1 + std::exp(-gate)) * up : 0.5;
       CHECK(std::fabs(widen(out[row * out_stride + i]) - expected) <= unit_of<T> * std::fabs(expected) + 1e-7);
     }
@@ -94,8 +95,9 @@ TEST(embedding) {
 
 TEST(swiglu) {
   for (const int n : kWidths) {
-    swiglu_rows<bf16>(n);
-    swiglu_rows<f16>(n);
+    swiglu_rows<bf16>(n, false);
+    swiglu_rows<f16>(n, false);
+    if (n % 8 == 0) swiglu_rows<bf16>(n, true);
   }
 }
 

@@ -40,7 +40,7 @@ void* take(size_t bytes) {
 void check_call(int, const char*) {}
 
 DeviceInfo open_device() {
-  return {"emulated device", 80, 4, kMemory};
+  return {"emulated device", 80, 4, kMemory, true};
 }
 
 void use_device() {}

@@ -16,14 +16,16 @@ __global__ void __launch_bounds__(kThreads) embed_kernel(const T* table, int64_t
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) to[i] = widen(from[i]);
 }
 
+// Columns of gate lie in runs of `run`, each followed by its run of up.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    swiglu_kernel(const T* gate_up, int64_t gate_up_stride, T* out, int64_t out_stride, int n) {
+    swiglu_kernel(const T* gate_up, int64_t gate_up_stride, T* out, int64_t out_stride, int n, int run) {
   const T* gate = gate_up + static_cast<int64_t>(blockIdx.x) * gate_up_stride;
   T* to = out + static_cast<int64_t>(blockIdx.x) * out_stride;
   for (int i = static_cast<int>(threadIdx.x); i < n; i += kThreads) {
-    const float x = widen(gate[i]);
-    to[i] = narrow<T>(x / (1.0f + expf(-x)) * widen(gate[n + i]));
+    const int at = i / run * run + i;
+    const float x = widen(gate[at]);
+    to[i] = narrow<T>(x / (1.0f + expf(-x)) * widen(gate[at + run]));
   }
 }
 
@@ -68,7 +70,7 @@ void run_embed(const EmbedArgs& a, Stream& stream, T*) {
 template <typename T>
 void run_swiglu(const SwigluArgs& a, Stream& stream, T*) {
   launch(swiglu_kernel<T>, rows_of(a.rows), Dim(kThreads), 0, stream, static_cast<const T*>(a.gate_up),
-         a.gate_up_stride, static_cast<T*>(a.out), a.out_stride, a.n);
+         a.gate_up_stride, static_cast<T*>(a.out), a.out_stride, a.n, a.interleaved ? 8 : a.n);
 }
 
 template <typename T>

@@ -18,7 +18,8 @@ struct EmbedArgs {
 };
 void embed(const EmbedArgs& args, Stream& stream);
 
-// out = silu(gate) * up (SwiGLU, Shazeer 2020). gate_up [rows, gate_up_stride]: n columns of gate, then n of up.
+// out = silu(gate) * up (SwiGLU, Shazeer 2020). gate_up [rows, gate_up_stride]: n columns of gate, then n of up; or,
+// when it is interleaved, eight of gate, the same eight of up, and so on (linear.h).
 struct SwigluArgs {
   const void* gate_up;
   int64_t gate_up_stride;
@@ -27,6 +28,7 @@ struct SwigluArgs {
   Half half;
   int rows;
   int n;
+  bool interleaved = false;
 };
 void swiglu(const SwigluArgs& args, Stream& stream);
 
