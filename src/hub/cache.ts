@@ -1,5 +1,5 @@
-// The cache that users of huggingface_hub already have: models--org--repo/{blobs/OID, refs/REVISION, snapshots/COMMIT/PATH},
-// where a snapshot's files are relative links to blobs (a blob may itself be a link into the store that repositories share).
+// The cache that users of huggingface_hub already have: models--org--repo/{blobs/OID, refs/REVISION, snapshots/COMMIT/PATH,
+// trees/COMMIT.json}. A snapshot's files are relative links to blobs; a blob may be a link into the store that repositories share.
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, readlink, rename, stat, statfs, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
@@ -10,6 +10,8 @@ export interface RepoCache {
   blob(oid: string): string;
   snapshot(commit: string): string;
   ref(revision: string): string;
+  /** The listing of a commit. */
+  tree(commit: string): string;
 }
 
 /** The repository's name is checked (isRepo): it has one slash, and no "--" of its own. */
@@ -20,6 +22,7 @@ export function repoCache(cache: string, repo: string): RepoCache {
     blob: (oid) => join(folder, 'blobs', oid),
     snapshot: (commit) => join(folder, 'snapshots', commit),
     ref: (revision) => join(folder, 'refs', revision),
+    tree: (commit) => join(folder, 'trees', `${commit}.json`),
   };
 }
 
@@ -61,7 +64,7 @@ export async function cachedCommit(cache: RepoCache, revision: string): Promise<
 }
 
 /** In one step, so that no reader sees a half. */
-async function replace(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
+export async function replace(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
   await mkdir(dirname(path), { recursive: true });
   await make(temporary);

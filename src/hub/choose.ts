@@ -1,5 +1,5 @@
 // Which files of a repository serving it takes: one folder's worth of safetensors, or one .gguf. Pickles never.
-import { HubError } from './errors.ts';
+import { HubError, printable } from './errors.ts';
 import { type HubName, isSafePath } from './name.ts';
 import { matching, nearestLabels, type Quant, quantsOf } from './quants.ts';
 
@@ -52,7 +52,7 @@ export function shardsOf(repo: string, text: string, paths: ReadonlySet<string>)
   for (const shard of shards) {
     if (!isSafePath(shard) || !shard.endsWith('.safetensors'))
       throw new HubError(
-        `"${repo}" has ${JSON.stringify(shard)} in its ${INDEX}, which is not the name of a safetensors file in it.`,
+        `"${repo}" has ${printable(JSON.stringify(shard))} in its ${INDEX}, which is not the name of a safetensors file in it.`,
       );
     if (!paths.has(shard)) throw new HubError(`"${repo}" lacks ${shard}, which its ${INDEX} names.`);
   }

@@ -4,6 +4,13 @@ export class HubError extends Error {
   override name = 'HubError';
 }
 
+/** A server's words for a terminal: one line, not long, without what a terminal would obey. */
+export const printable = (text: string): string =>
+  text
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+    .slice(0, 100);
+
 /** The Hub, or where it sends us, answered with an error. */
 export class StatusError extends Error {
   override name = 'StatusError';

@@ -35,7 +35,7 @@ async function claim(path: string, renew: number): Promise<Release | null> {
 }
 
 /** Renaming takes it from one waiter's hands only; a lease renewed or claimed since goes back. */
-async function evict(path: string, mark: string): Promise<void> {
+export async function evict(path: string, mark: string): Promise<void> {
   const aside = `${path}.${randomBytes(4).toString('hex')}`;
   if ((await rename(path, aside).catch(unless('ENOENT'))) === null) return;
   if ((await markOf(aside)) !== mark) await link(aside, path).catch(unless('EEXIST'));

@@ -11,6 +11,7 @@ import { Meter, type OnProgress } from './meter.ts';
 import { type HubName, titleOf } from './name.ts';
 import { type Patience, patience } from './retry.ts';
 import { type HubSettings, readToken } from './settings.ts';
+import { writeTree } from './trees.ts';
 
 /** Downloads at once. */
 const PARALLEL = 4;
@@ -96,12 +97,14 @@ const sizes = (pull: Pull, { small, weights }: Choice): Map<string, number> =>
 async function pullWith(name: HubName, cache: RepoCache, connection: Connection, meter: Meter): Promise<Pulled> {
   const revision = name.revision ?? 'main';
   const commit = await commitOf(name.repo, revision, connection);
-  const files = await filesOf(name.repo, commit, connection);
+  const listing = await filesOf(name.repo, commit, connection);
+  const { files } = listing;
   const pull: Pull = { name, commit, files, cache, connection, meter };
   const choice = await choose(name, new Set(files.keys()), () => readIndex(pull));
   meter.expect(sizes(pull, choice));
   await bring(pull, choice.small);
   await bring(pull, choice.weights);
+  await writeTree(cache, commit, listing);
   // Last: until then the revision is what it was, whole.
   await writeRef(cache, revision, commit);
   return { path: join(cache.snapshot(commit), choice.open), commit };

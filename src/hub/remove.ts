@@ -112,7 +112,9 @@ async function someOf(
         await unlink(pointer);
         await removeEmpty(dirname(pointer), join(cache.folder, 'snapshots'));
       }
-      for (const commit of gone) await rm(cache.snapshot(commit), { recursive: true, force: true });
+      for (const path of gone.flatMap((commit) => [cache.snapshot(commit), cache.tree(commit)])) {
+        await rm(path, { recursive: true, force: true });
+      }
       for (const blob of blobs) await rm(blob, { force: true });
     },
   };

@@ -1,9 +1,9 @@
 // What the cache holds, a row for each thing that can be served by name.
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cachedCommit, filesBelow, type RepoCache, repoCache, sizeOf } from './cache.ts';
-import { choose, INDEX, isFolder } from './choose.ts';
-import { HubError } from './errors.ts';
+import { isFolder } from './choose.ts';
+import { localModel } from './local.ts';
 import { parseName } from './name.ts';
 import { type Quant, quantsOf } from './quants.ts';
 
@@ -50,21 +50,12 @@ async function measure(folder: string, paths: readonly string[]): Promise<Pick<C
   return { bytes: there.reduce((sum, { size }) => sum + size, 0), lastUsed: new Date(used) };
 }
 
-async function isWhole(repo: string, tag: string | null, paths: ReadonlySet<string>, snapshot: string): Promise<boolean> {
-  try {
-    await choose({ repo, revision: null, tag }, paths, () => readFile(join(snapshot, INDEX), 'utf8'));
-    return true;
-  } catch (error) {
-    if (error instanceof HubError) return false;
-    throw error;
-  }
-}
-
 /** Its label, or the file's name where several have the same. */
 const tagOf = (quant: Quant, all: readonly Quant[]): string =>
   all.filter(({ label }) => label === quant.label).length === 1 ? quant.label : (quant.files[0] ?? '');
 
-async function snapshotRows(repo: string, snapshot: string, revision: string): Promise<CachedModel[]> {
+async function snapshotRows(repo: string, cache: RepoCache, commit: string, revision: string): Promise<CachedModel[]> {
+  const snapshot = cache.snapshot(commit);
   const paths = new Set(await filesBelow(snapshot));
   const quants = quantsOf(paths);
   const rest = [...paths].filter((path) => !/\.gguf$/i.test(path));
@@ -73,7 +64,7 @@ async function snapshotRows(repo: string, snapshot: string, revision: string): P
     return { name: `${repo}:${tag}`, revision, whole: quant.whole, ...(await measure(snapshot, quant.files)) };
   });
   if (isFolder(paths) || quants.length === 0) {
-    const whole = await isWhole(repo, null, paths, snapshot);
+    const whole = (await localModel({ repo, revision: null, tag: null }, cache, commit)) !== null;
     rows.unshift(measure(snapshot, rest).then((measured) => ({ name: repo, revision, whole, ...measured })));
   }
   return Promise.all(rows);
@@ -91,7 +82,7 @@ async function repoRows(repo: string, cache: RepoCache): Promise<CachedModel[]> 
   const refs = await refsOf(cache);
   const rows: CachedModel[] = [];
   for (const commit of (await commitsOf(cache)).sort()) {
-    rows.push(...(await snapshotRows(repo, cache.snapshot(commit), refs.get(commit)?.join(', ') ?? commit)));
+    rows.push(...(await snapshotRows(repo, cache, commit, refs.get(commit)?.join(', ') ?? commit)));
   }
   return [...rows, ...(await cutRow(repo, cache))];
 }

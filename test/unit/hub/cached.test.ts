@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { planRemoval } from '../../../src/hub/remove.ts';
 import { cachedModels } from '../../../src/hub/scan.ts';
 import { commitNumber, fakeHub, oidOf, type Repo } from './fake-hub.ts';
-import { COMMIT, listing, model, NEEDED, name, REPO, type Rig, rig } from './rig.ts';
+import { COMMIT, listing, model, NEEDED, name, REPO, type Rig, rig, text } from './rig.ts';
 
 const SECOND = commitNumber(2);
 const next: Repo = { commit: SECOND, files: { ...model.files, 'config.json': '{"eos_token_id": 3}' } };
@@ -117,10 +117,13 @@ describe('rm', () => {
     const at = await twoCommits();
     writeFileSync(join(at.repo, 'blobs/x.incomplete'), 'begun');
     mkdirSync(join(at.settings.cache, '.locks/models--org--model'), { recursive: true });
-    const { bytes } = await remove(at, REPO);
-    const refs = 2 * COMMIT.length;
     const config = Buffer.byteLength(next.files['config.json'] ?? '');
-    expect(bytes).toBe(sizeOf(model.files, NEEDED) + config + refs + 'begun'.length);
+    const blobs = sizeOf(model.files, NEEDED) + config + 'begun'.length;
+    const others = ['refs/main', 'refs/v1', `trees/${COMMIT}.json`, `trees/${SECOND}.json`].map(
+      (file) => text(at.repo, file).length,
+    );
+    const { bytes } = await remove(at, REPO);
+    expect(bytes).toBe(others.reduce((sum, size) => sum + size, blobs));
     expect(listing(at.root)).toEqual([]);
     expect(await cachedModels(at.settings.cache)).toEqual([]);
   });
@@ -130,6 +133,7 @@ describe('rm', () => {
     const { bytes } = await remove(at, `${REPO}@v1`);
     expect(bytes).toBe(Buffer.byteLength(model.files['config.json'] ?? ''));
     expect(listing(join(at.repo, 'refs'))).toEqual(['main']);
+    expect(listing(join(at.repo, 'trees'))).toEqual([`${SECOND}.json`]);
     expect(await cachedModels(at.settings.cache)).toMatchObject([{ revision: 'main', whole: true }]);
     expect(listing(join(at.repo, 'blobs'))).toEqual(NEEDED.map((file) => oidOf(file, next.files[file] ?? '')).sort());
   });
@@ -171,11 +175,13 @@ describe('rm', () => {
 
   test('a link out of the repository takes nothing with it', async () => {
     const at = await twoQuants();
-    const outside = join(at.root, 'precious.gguf');
+    const outside = join(at.root, 'precious');
     writeFileSync(outside, 'mine');
+    writeFileSync(join(at.repo, 'blobs/precious'), 'of the same name');
     symlinkSync(outside, join(at.repo, 'snapshots', COMMIT, 'x.Q2_K.gguf'));
     expect((await remove(at, `${REPO}:Q2_K`)).bytes).toBe(0);
-    expect(listing(at.root)).toContain('precious.gguf');
+    expect(listing(at.root)).toContain('precious');
+    expect(listing(join(at.repo, 'blobs'))).toContain('precious');
   });
 
   test.each([

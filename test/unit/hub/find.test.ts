@@ -1,9 +1,9 @@
-import { rmSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findCached, findModel } from '../../../src/hub/find.ts';
-import { commitNumber, type FakeHub, fakeHub, type Repo } from './fake-hub.ts';
-import { COMMIT, model, name, REPO, type Rig, rig } from './rig.ts';
+import { commitNumber, type FakeHub, fakeHub, oidOf, type Repo } from './fake-hub.ts';
+import { COMMIT, listing, model, name, REPO, type Rig, rig, text } from './rig.ts';
 
 const never = new AbortController().signal;
 const find = ({ settings }: Rig, text: string, offline = false) =>
@@ -46,7 +46,7 @@ describe('what is whole is used without a network', () => {
 });
 
 describe('what is not whole is fetched', () => {
-  test.each(['config.json', 'tokenizer.json', 'model-2.safetensors', 'model.safetensors.index.json'])(
+  test.each(['config.json', 'generation_config.json', 'tokenizer.json', 'model-2.safetensors', 'model.safetensors.index.json'])(
     'without %s',
     async (file) => {
       const { hub, at, path } = await pulled(REPO);
@@ -94,8 +94,10 @@ describe('offline', () => {
     expect(hub.asked).toEqual([]);
   });
 
-  test('the only quantisation here is meant', async () => {
+  test('the only quantisation here is meant where nobody knows of others', async () => {
     const { at, path } = await pulled(`${REPO}:Q8_0`, ggufs);
+    await expect(find(at, REPO, true)).rejects.toThrow(/is not whole in/);
+    rmSync(join(at.repo, 'trees'), { recursive: true });
     expect(await find(at, REPO, true)).toBe(path);
   });
 
@@ -103,6 +105,58 @@ describe('offline', () => {
     const { at, path } = await pulled(REPO);
     rmSync(join(path, 'model-1.safetensors'));
     await expect(find(at, REPO, true)).rejects.toThrow(/^"org\/model" is not whole in/);
+  });
+});
+
+describe('listings beside the snapshots', () => {
+  test('are in the form of huggingface_hub', async () => {
+    const { at } = await pulled(REPO);
+    const { format_version: format, files } = JSON.parse(text(at.repo, 'trees', `${COMMIT}.json`));
+    expect(format).toBe(1);
+    expect(Object.keys(files).sort()).toEqual(Object.keys(model.files).sort());
+    const config = model.files['config.json'] ?? '';
+    expect(files['config.json']).toEqual({ size: config.length, blob_id: oidOf('config.json', config) });
+    const shard = model.files['model-1.safetensors'] ?? '';
+    const sha256 = oidOf('model-1.safetensors', shard);
+    expect(files['model-1.safetensors']).toEqual({
+      size: 50_000,
+      blob_id: expect.stringMatching(/^[0-9a-f]{40}$/),
+      lfs_sha256: sha256,
+      lfs_size: 50_000,
+    });
+  });
+
+  test('one that is not whole is not kept', async () => {
+    const { at } = await pulled(REPO, { ...model, entries: [{ type: 'file', path: '../x', size: 1, oid: commitNumber(3) }] });
+    expect(listing(join(at.repo, 'trees'))).toEqual([]);
+  });
+
+  test.each([
+    '',
+    '{',
+    'null',
+    '{"format_version": 2, "files": {}}',
+    '{"format_version": 1}',
+    '{"format_version": 1, "files": {"a": null}}',
+  ])('one that is %j is as none', async (broken) => {
+    const { hub, at, path } = await pulled(REPO);
+    writeFileSync(join(at.repo, 'trees', `${COMMIT}.json`), broken);
+    expect(await find(at, REPO)).toBe(path);
+    expect(hub.asked).toEqual([]);
+  });
+
+  test('tell that a GGUF here is not what the bare name means', async () => {
+    const { at } = await pulled(`${REPO}:Q4_K_M`, { commit: COMMIT, files: { ...model.files, ...ggufs.files } });
+    expect(await find(at, REPO)).toBe(join(at.repo, 'snapshots', COMMIT));
+  });
+
+  test('without one, small files before weights tell as much', async () => {
+    const { hub, at, path } = await pulled(REPO);
+    rmSync(join(at.repo, 'trees'), { recursive: true });
+    expect(await find(at, REPO)).toBe(path);
+    expect(hub.asked).toEqual([]);
+    rmSync(join(path, 'model-2.safetensors'));
+    expect(await findCached(name(REPO), at.settings)).toBeNull();
   });
 });
 

@@ -2,7 +2,7 @@ import { existsSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { takeLease } from '../../../src/hub/lease.ts';
+import { evict, takeLease } from '../../../src/hub/lease.ts';
 import { temporary } from '../../temporary.ts';
 import { listing } from './rig.ts';
 
@@ -74,5 +74,17 @@ test("a holder that lost its lease leaves its successor's alone", async () => {
   await release?.();
   expect(listing(folder)).toEqual(['lock']);
   await successor?.();
+  expect(listing(folder)).toEqual([]);
+});
+
+test('a lease that was renewed since it was looked at is given back', async () => {
+  const folder = temporary();
+  const path = join(folder, 'lock');
+  const release = await takeLease(path, patient, never, unsettled);
+  await evict(path, 'as it was seen before');
+  expect(listing(folder)).toEqual(['lock']);
+  await release?.();
+  expect(listing(folder)).toEqual([]);
+  await evict(path, 'as it was seen before');
   expect(listing(folder)).toEqual([]);
 });
