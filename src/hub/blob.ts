@@ -35,15 +35,20 @@ class Partial {
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
     const partial = new Partial(handle, hashOf(file));
     try {
-      if ((await handle.stat()).size > file.size) await handle.truncate(0);
-      for await (const chunk of handle.createReadStream({ start: 0, autoClose: false, highWaterMark: 2 ** 20 })) {
-        partial.#take(chunk as Buffer);
-      }
+      const { size } = await handle.stat();
+      if (size > file.size) await handle.truncate(0);
+      else if (size > 0) await partial.#takeUp(size);
       return partial;
     } catch (error) {
       await handle.close();
       throw error;
     }
+  }
+
+  /** What is in the file already. */
+  async #takeUp(size: number): Promise<void> {
+    const range = { start: 0, end: size - 1, autoClose: false, highWaterMark: 2 ** 20 };
+    for await (const chunk of this.#file.createReadStream(range)) this.#take(chunk as Buffer);
   }
 
   #take(bytes: Uint8Array): void {

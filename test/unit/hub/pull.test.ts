@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { pull } from '../../../src/hub/pull.ts';
@@ -361,6 +361,17 @@ describe('what ends a pull, in one sentence', () => {
       /^"org\/model" needs 4503599\.6 GB more, but the disk of .*models--org--model has [\d.]+ GB free; make room, or choose another disk with HF_HOME\.$/,
     );
     expect(listing(root)).toEqual([]);
+  });
+
+  test.skipIf(!existsSync('/dev/full'))('a disk that is full in the middle', async () => {
+    const hub = await fakeHub({ [REPO]: model });
+    const { pull, repo } = rig(hub);
+    mkdirSync(join(repo, 'blobs'), { recursive: true });
+    symlinkSync('/dev/full', join(repo, 'blobs', `${oid}.incomplete`));
+    await expect(pull(REPO)).rejects.toThrow(
+      /^The disk of .*hub is full \(ENOSPC\), with "org\/model" not whole yet; make room, or choose another disk with HF_HOME, then go on with the same command\.$/,
+    );
+    expect(listing(join(repo, 'refs'))).toEqual([]);
   });
 
   test('a cache that is a file', async () => {
