@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, readlink, rename, stat, statfs, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { HubError } from './errors.ts';
+import { isSafePath } from './name.ts';
 
 export interface RepoCache {
   folder: string;
@@ -46,7 +47,8 @@ export async function filesBelow(folder: string): Promise<string[]> {
     throw error;
   });
   const sizes = await Promise.all(entries.map((path) => sizeOf(join(folder, path))));
-  return entries.filter((_, i) => sizes[i] !== null);
+  // Other programs take names that a terminal would obey.
+  return entries.filter((path, i) => sizes[i] !== null && isSafePath(path));
 }
 
 export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);

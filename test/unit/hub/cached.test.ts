@@ -89,6 +89,12 @@ describe('list', () => {
     expect((await cachedModels(at.settings.cache))[1]?.bytes).toBeGreaterThanOrEqual(30_000);
   });
 
+  test('names that a terminal would obey are not shown', async () => {
+    const at = await twoQuants();
+    symlinkSync(`../../blobs/${oidOf('x.gguf', 'four')}`, join(at.repo, 'snapshots', COMMIT, '\x1b[2J.Q2_K.gguf'));
+    expect((await cachedModels(at.settings.cache)).map(({ name }) => name)).toEqual([`${REPO}:Q4_0`, `${REPO}:Q8_0`]);
+  });
+
   test("what is not a model's is passed over", async () => {
     const at = await twoQuants();
     for (const folder of ['datasets--org--x', 'models--bert', '.locks/models--org--model', 'models--..--..', 'blobs/00'])
