@@ -3,8 +3,8 @@ import type { ChatConfig, ServeConfig } from '../config.ts';
 import { createEngine, type TextEngine } from '../engine/engine.ts';
 import { DEMO_MODEL, locateModel, type ModelFolder, resolveModel } from '../models/resolve.ts';
 import { type EngineInfo, type EngineOptions, loadAddon } from '../native/addon.ts';
-import { loadChatTemplate } from '../text/chat-template.ts';
-import { loadTokenizer } from '../text/tokenizer.ts';
+import { ggufChatTemplate, loadChatTemplate } from '../text/chat-template.ts';
+import { ggufTokenizer, loadTokenizer } from '../text/tokenizer.ts';
 import { fetchModel } from './hub.ts';
 import type { Io } from './io.ts';
 import type { ProgressView } from './progress.ts';
@@ -38,11 +38,16 @@ function engineOptions(config: EngineConfig, model: string): EngineOptions {
   };
 }
 
+async function loadText({ path, gguf }: ModelFolder, template: string | null) {
+  if (gguf === undefined) return { tokenizer: await loadTokenizer(path), template: await loadChatTemplate(path, template) };
+  const { metadata } = gguf;
+  return { tokenizer: await ggufTokenizer(metadata, path), template: await ggufChatTemplate(metadata, path, template) };
+}
+
 export async function load(config: EngineConfig, progress: ProgressView, io: Io): Promise<Loaded> {
   const { path, name } = await locateModel(config.model ?? DEMO_MODEL, (wanted) => fetchModel(wanted, progress, io));
   const folder = await resolveModel(path, name);
-  const tokenizer = await loadTokenizer(folder.path);
-  const template = await loadChatTemplate(folder.path, config.chatTemplate ?? null);
+  const { tokenizer, template } = await loadText(folder, config.chatTemplate ?? null);
   const addon = loadAddon();
   const options = engineOptions(config, folder.path);
   try {

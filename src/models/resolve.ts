@@ -4,8 +4,10 @@ import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type HubName, parseName, titleOf } from '../hub/name.ts';
+import { type GgufFile, loadAddon } from '../native/addon.ts';
 import { packageRoot } from '../root.ts';
 import { type Generation, readGeneration } from './generation.ts';
+import { ggufGeneration, ggufTitle, isGguf } from './gguf.ts';
 import { ModelError, readObject } from './read.ts';
 
 /** Served when no model is named: it comes with the program (training/ is how it was made). */
@@ -16,6 +18,8 @@ export interface ModelFolder {
   /** The folder's own name, or the Hub's without the revision: how the API calls the model unless told otherwise. */
   name: string;
   generation: Generation;
+  /** What a .gguf file says of itself; `path` is then that file, of a split model the first. */
+  gguf?: GgufFile;
 }
 
 export type Located = Pick<ModelFolder, 'path' | 'name'>;
@@ -28,7 +32,7 @@ export async function locateModel(model: string, fetchModel: (name: HubName) => 
   return { path: await fetchModel(name), name: titleOf(name) };
 }
 
-const EXPECTED = 'a folder with config.json, *.safetensors and tokenizer.json or tokenizer.model';
+const EXPECTED = 'a .gguf file, or a folder with config.json, *.safetensors and tokenizer.json or tokenizer.model';
 
 async function listFolder(path: string): Promise<string[]> {
   const found = await stat(path).catch(() => null);
@@ -64,8 +68,14 @@ async function checkWeights(path: string, files: ReadonlySet<string>): Promise<v
   );
 }
 
+function resolveGguf(path: string, name: string): ModelFolder {
+  const gguf = loadAddon().readGguf(path);
+  return { path, name: ggufTitle(name), generation: ggufGeneration(gguf, path), gguf };
+}
+
 export async function resolveModel(model: string, name: string = basename(resolve(model))): Promise<ModelFolder> {
   const path = resolve(model);
+  if (isGguf(path) && (await stat(path).catch(() => null))?.isFile()) return resolveGguf(path, name);
   const files = new Set(await listFolder(path));
   if (!files.has('config.json')) throw new ModelError(`Model "${path}" has no config.json; give ${EXPECTED}.`);
   await checkWeights(path, files);

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { traitsOf } from './conversation/traits.ts';
+import { type GgufMetadata, vocabularyOf } from './gguf.ts';
 import { compareAsPython, comparisons } from './jinja-equality.ts';
 import { BUILT_IN } from './templates.ts';
 import { readIfThere, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.ts';
@@ -22,6 +23,19 @@ export async function loadChatTemplate(folder: string, choice: string | null): P
   const config = await readTokenizerConfig(folder);
   const found = choice === null ? await modelTemplate(folder, config) : await chosenTemplate(choice);
   return found && new JinjaTemplate(found, config.bosToken ?? '', config.eosToken ?? '');
+}
+
+/** The same of a GGUF file, whose metadata holds its template. */
+export async function ggufChatTemplate(
+  metadata: GgufMetadata,
+  path: string,
+  choice: string | null,
+): Promise<ChatTemplate | null> {
+  const { bosToken, eosToken } = vocabularyOf(metadata, path);
+  const own = metadata['tokenizer.chat_template'];
+  if (choice === null && typeof own !== 'string') return null;
+  const found = choice === null ? { text: String(own), source: path } : await chosenTemplate(choice);
+  return new JinjaTemplate(found, bosToken ?? '', eosToken ?? '');
 }
 
 interface Found {

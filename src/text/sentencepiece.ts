@@ -27,7 +27,7 @@ export interface SentencePieceModel {
 }
 
 const MAX_FILE_BYTES = 64 * 2 ** 20;
-const MAX_PIECES = 2 ** 20;
+export const MAX_PIECES = 2 ** 20;
 /** The trainer's limit is 16 characters unless raised; deriving merges is quadratic in this. */
 const MAX_PIECE_BYTES = 256;
 const BPE = 2;
@@ -124,7 +124,7 @@ function readNormalizer(model: SentencePieceModel, message: Uint8Array, what: st
   }
 }
 
-function checkPieces({ pieces, byteFallback, unkId, bosId, eosId }: SentencePieceModel, what: string): void {
+export function checkPieces({ pieces, byteFallback, unkId, bosId, eosId }: SentencePieceModel, what: string): void {
   if (pieces.length === 0) throw new TextError(`${what} has no pieces; it is not a SentencePiece model.`);
   const ids = new Map<string, number>();
   pieces.forEach(({ text }, id) => {

@@ -1,6 +1,7 @@
 // Text to ids, by Hugging Face's tokenizers, with one rule of our own: a string is a control token only where the caller says so.
 import { join } from 'node:path';
 import { type JsEncoding, Tokenizer as Rust } from 'tokenizers';
+import { type GgufMetadata, vocabularyOf } from './gguf.ts';
 import { secretMark } from './private-use.ts';
 import { anyOf, type Extent, spansOf, splitMarkup } from './segments.ts';
 import { parseSentencePiece } from './sentencepiece.ts';
@@ -33,6 +34,12 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   const model = await readIfThere(modelPath);
   if (model !== null) return LlamaTokenizer.load(sourceFromSentencePiece(model, modelPath, config));
   throw new TextError(`${folder} has neither tokenizer.json nor tokenizer.model; one of them is needed.`);
+}
+
+/** From what a GGUF file says of its tokenizer; `path` names the file in errors. */
+export function ggufTokenizer(metadata: GgufMetadata, path: string): Promise<Tokenizer> {
+  const { hasPrefix, ...source } = vocabularyOf(metadata, path);
+  return LlamaTokenizer.load({ ...source, path, prefix: hasPrefix ? 'each' : 'inside' });
 }
 
 function sourceFromJson(text: string, path: string, config: TokenizerConfig): Source {

@@ -86,7 +86,7 @@ describe('mistakes at the start: one sentence, exit code 1', () => {
     [
       'missing model',
       ['/nowhere/model', '--port', '0'],
-      /^gattling: Model "\/nowhere\/model" does not exist; give a folder with .*\.\n$/,
+      /^gattling: Model "\/nowhere\/model" does not exist; give a \.gguf file, or a folder with .*\.\n$/,
     ],
     [
       'open to others',

@@ -33,7 +33,11 @@ test('shards', async () => {
 describe('what is missing is named', () => {
   const without = (name: keyof typeof whole) => Object.fromEntries(Object.entries(whole).filter(([key]) => key !== name));
   test.each([
-    ['no config', without('config.json'), /has no config\.json; give a folder with config\.json, \*\.safetensors/],
+    [
+      'no config',
+      without('config.json'),
+      /has no config\.json; give a \.gguf file, or a folder with config\.json, \*\.safetensors/,
+    ],
     ['no weights', without('model.safetensors'), /has no weights: model\.safetensors, or/],
     ['no tokenizer', without('tokenizer.json'), /has no tokenizer: tokenizer\.json or tokenizer\.model must be there/],
     [
@@ -49,7 +53,9 @@ describe('what is missing is named', () => {
   });
 
   test('no folder, or a file', async () => {
-    await expect(resolveModel('/nowhere/model')).rejects.toThrow(/^Model "\/nowhere\/model" does not exist; give a folder/);
+    await expect(resolveModel('/nowhere/model')).rejects.toThrow(
+      /^Model "\/nowhere\/model" does not exist; give a \.gguf file/,
+    );
     const path = folder(whole);
     await expect(resolveModel(join(path, 'model.safetensors'))).rejects.toThrow(
       /is a file; give the folder that it lies in\.$/,
