@@ -2,6 +2,9 @@
 // are fp16; products of a scale with a group's 4- to 8-bit factor are exact in fp32.
 #include "model/gguf_quants.h"
 
+#include <bit>
+#include <cstring>
+
 #include "backend/half.h"
 
 namespace gattling {
@@ -18,6 +21,39 @@ float half_at(Bytes at) {
   return widen(f16{static_cast<uint16_t>(at[0] | at[1] << 8)});
 }
 
+// Eight q at a time, one in each byte of a word, the first in its lowest.
+using Word = uint64_t;
+static_assert(std::endian::native == std::endian::little);
+
+constexpr Word each(uint8_t byte) {
+  return byte * Word{0x0101010101010101};
+}
+
+Word word_at(Bytes at) {
+  Word word;
+  std::memcpy(&word, at, sizeof(word));
+  return word;
+}
+
+void put(Word q, int8_t* to) {
+  std::memcpy(to, &q, sizeof(q));
+}
+
+// The bits of `mask` of every byte, once those below `shift` are gone. mask << shift fits into a byte.
+Word field(Word bytes, int shift, uint8_t mask) {
+  return bytes >> shift & each(mask);
+}
+
+// q - zero of every byte, for q and zero up to 127: the top bit keeps a byte from borrowing from the next.
+Word minus(Word q, uint8_t zero) {
+  return ((q | each(0x80)) - each(zero)) ^ each(0x80);
+}
+
+// Bit j of a byte in byte j, as 0 or 1.
+Word spread(uint8_t bits) {
+  return ((bits * each(1) & 0x8040201008040201) + each(0x7f)) >> 7 & each(1);
+}
+
 // A format has blocks of kElements in kBytes, in groups of kGroup. read() gives q of group g of a block, and its
 // factors.
 
@@ -26,9 +62,10 @@ struct Q4_0 {
   static constexpr int kBits = 4, kElements = 32, kBytes = 18, kGroup = 32;
   static constexpr bool kOffsets = false;
   static Factors read(Bytes block, int, int8_t* q) {
-    for (int j = 0; j < 16; ++j) {
-      q[j] = static_cast<int8_t>((block[2 + j] & 15) - 8);
-      q[j + 16] = static_cast<int8_t>((block[2 + j] >> 4) - 8);
+    for (int j = 0; j < 16; j += 8) {
+      const Word nibbles = word_at(block + 2 + j);
+      put(minus(field(nibbles, 0, 15), 8), q + j);
+      put(minus(field(nibbles, 4, 15), 8), q + j + 16);
     }
     return {half_at(block)};
   }
@@ -45,12 +82,12 @@ struct Q4_1 {
   }
 };
 
-// The fifth bits of a block of 32: bit j of a little-endian word is element j's.
-void read_5_bits(Bytes high, Bytes nibbles, int zero, int8_t* q) {
-  const uint32_t word = high[0] | high[1] << 8 | high[2] << 16 | uint32_t{high[3]} << 24;
-  for (int j = 0; j < 16; ++j) {
-    q[j] = static_cast<int8_t>(((nibbles[j] & 15) | (word >> j & 1) << 4) - zero);
-    q[j + 16] = static_cast<int8_t>((nibbles[j] >> 4 | (word >> (j + 16) & 1) << 4) - zero);
+// A block of 32 with fifth bits: bit j % 8 of byte j / 8 is element j's.
+void read_5_bits(Bytes fifths, Bytes nibbles, uint8_t zero, int8_t* q) {
+  for (int j = 0; j < 16; j += 8) {
+    const Word from = word_at(nibbles + j);
+    put(minus(field(from, 0, 15) | spread(fifths[j / 8]) << 4, zero), q + j);
+    put(minus(field(from, 4, 15) | spread(fifths[j / 8 + 2]) << 4, zero), q + j + 16);
   }
 }
 
@@ -79,7 +116,7 @@ struct Q8_0 {
   static constexpr int kBits = 8, kElements = 32, kBytes = 34, kGroup = 32;
   static constexpr bool kOffsets = false;
   static Factors read(Bytes block, int, int8_t* q) {
-    for (int j = 0; j < 32; ++j) q[j] = static_cast<int8_t>(block[2 + j]);
+    std::memcpy(q, block + 2, 32);
     return {half_at(block)};
   }
 };
@@ -92,7 +129,7 @@ struct Q2_K {
   static Factors read(Bytes block, int g, int8_t* q) {
     const Bytes from = block + 16 + 32 * (g / 8) + 16 * (g % 2);
     const int shift = g % 8 / 2 * 2;
-    for (int l = 0; l < 16; ++l) q[l] = static_cast<int8_t>(from[l] >> shift & 3);
+    for (int l = 0; l < 16; l += 8) put(field(word_at(from + l), shift, 3), q + l);
     return {half_at(block + 80) * static_cast<float>(block[g] & 15),
             -(half_at(block + 82) * static_cast<float>(block[g] >> 4))};
   }
@@ -107,7 +144,8 @@ struct Q3_K {
   static Factors read(Bytes block, int g, int8_t* q) {
     const Bytes low = block + 32 + 32 * (g / 8) + 16 * (g % 2), third = block + 16 * (g % 2), scales = block + 96;
     const int shift = g % 8 / 2 * 2;
-    for (int l = 0; l < 16; ++l) q[l] = static_cast<int8_t>((low[l] >> shift & 3) + (third[l] >> (g / 2) & 1) * 4 - 4);
+    for (int l = 0; l < 16; l += 8)
+      put(minus(field(word_at(low + l), shift, 3) | field(word_at(third + l), g / 2, 1) << 2, 4), q + l);
     const int nibble = scales[g % 8] >> g / 8 * 4 & 15, upper = scales[8 + g % 4] >> g / 4 * 2 & 3;
     return {half_at(block + 108) * static_cast<float>((nibble | upper << 4) - 32)};
   }
@@ -130,7 +168,7 @@ struct Q4_K {
   static Factors read(Bytes block, int g, int8_t* q) {
     const Bytes from = block + 16 + 32 * (g / 2);
     const int shift = g % 2 * 4;
-    for (int l = 0; l < 32; ++l) q[l] = static_cast<int8_t>((from[l] >> shift & 15) - 8);
+    for (int l = 0; l < 32; l += 8) put(minus(field(word_at(from + l), shift, 15), 8), q + l);
     const SixBits of(block + 4, g);
     const float scale = half_at(block) * of.scale;
     return {scale, 8 * scale - half_at(block + 2) * of.minimum};
@@ -145,7 +183,8 @@ struct Q5_K {
   static Factors read(Bytes block, int g, int8_t* q) {
     const Bytes high = block + 16, from = block + 48 + 32 * (g / 2);
     const int shift = g % 2 * 4;
-    for (int l = 0; l < 32; ++l) q[l] = static_cast<int8_t>((from[l] >> shift & 15) | (high[l] >> g & 1) << 4);
+    for (int l = 0; l < 32; l += 8)
+      put(field(word_at(from + l), shift, 15) | field(word_at(high + l), g, 1) << 4, q + l);
     const SixBits of(block + 4, g);
     return {half_at(block) * of.scale, -(half_at(block + 2) * of.minimum)};
   }
@@ -159,8 +198,8 @@ struct Q6_K {
   static Factors read(Bytes block, int g, int8_t* q) {
     const int h = g / 8, j = g % 8 / 2, half = 16 * (g % 2);
     const Bytes low = block + 64 * h + 32 * (j % 2) + half, high = block + 128 + 32 * h + half;
-    for (int l = 0; l < 16; ++l)
-      q[l] = static_cast<int8_t>(((low[l] >> j / 2 * 4 & 15) | (high[l] >> 2 * j & 3) << 4) - 32);
+    for (int l = 0; l < 16; l += 8)
+      put(minus(field(word_at(low + l), j / 2 * 4, 15) | field(word_at(high + l), 2 * j, 3) << 4, 32), q + l);
     return {half_at(block + 208) * static_cast<float>(static_cast<int8_t>(block[192 + g]))};
   }
 };

@@ -80,4 +80,13 @@ class GgufBytes {
   std::string fields_, tensors_;
 };
 
+// A valid llama of one layer without its tensors.
+inline GgufBytes small_llama() {
+  GgufBytes file;
+  file.string("general.architecture", "llama").u32("llama.block_count", 1).u32("llama.context_length", 64);
+  file.u32("llama.embedding_length", 32).u32("llama.feed_forward_length", 64).u32("llama.attention.head_count", 4);
+  file.f32("llama.attention.layer_norm_rms_epsilon", 1e-5f).strings("tokenizer.ggml.tokens", {"a", "b", "c"});
+  return file;
+}
+
 }  // namespace test
