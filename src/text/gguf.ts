@@ -15,10 +15,10 @@ export interface GgufVocabulary {
   addEos: boolean;
 }
 
-/** How a byte-level vocabulary cuts text before it merges: the expression, and what else its name implies. */
+/** How a byte-level vocabulary cuts text before it merges, and what else its name implies. */
 interface PreTokenizer {
-  /** null: GPT-2's own. */
-  pattern: string | null;
+  /** One cuts what the one before left; none: GPT-2's own. */
+  patterns: readonly string[];
   addBos: boolean;
   ignoreMerges: boolean;
 }
@@ -27,18 +27,24 @@ interface PreTokenizer {
 const splitBy = (digits: string) =>
   `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
 
-/** By "tokenizer.ggml.pre"; names as in llama.cpp (llama-vocab.cpp). */
-const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
-  'llama-bpe': { pattern: splitBy('\\p{N}{1,3}'), addBos: true, ignoreMerges: true },
-  qwen2: { pattern: splitBy('\\p{N}'), addBos: false, ignoreMerges: false },
-  'gpt-2': { pattern: null, addBos: false, ignoreMerges: false },
-};
-const SAME_AS: Readonly<Record<string, string>> = {
-  llama3: 'llama-bpe',
-  'llama-v3': 'llama-bpe',
-  default: 'gpt-2',
-  gpt2: 'gpt-2',
-};
+// Of files that do not say how: llama.cpp's own, from before there was a name (llama-vocab.cpp, llm_tokenizer_bpe).
+const DEFAULT_SPLITS = [
+  '[\\p{P}\\$\\+<=>\\^~\\|]+',
+  "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)",
+  '\\p{N}+',
+  '[0-9][0-9][0-9]',
+];
+
+const LLAMA_3: PreTokenizer = { patterns: [splitBy('\\p{N}{1,3}')], addBos: true, ignoreMerges: true };
+/** By "tokenizer.ggml.pre"; names as in llama.cpp. */
+const PRE_TOKENIZERS: ReadonlyMap<unknown, PreTokenizer> = new Map([
+  ['llama-bpe', LLAMA_3],
+  ['llama3', LLAMA_3],
+  ['llama-v3', LLAMA_3],
+  ['qwen2', { patterns: [splitBy('\\p{N}')], addBos: false, ignoreMerges: false }],
+  ['gpt-2', { patterns: [], addBos: false, ignoreMerges: false }],
+  ['default', { patterns: DEFAULT_SPLITS, addBos: false, ignoreMerges: false }],
+]);
 
 /** `what` names the file in errors. */
 export function vocabularyOf(metadata: GgufMetadata, what: string): GgufVocabulary {
@@ -91,7 +97,7 @@ function byteLevelOf(metadata: GgufMetadata, what: string): GgufVocabulary {
     const id = texts.findIndex((text, at) => vocab[text] !== at);
     throw new TextError(`${what} spells tokens ${id} and ${vocab[texts[id] ?? '']} alike; spellings must differ.`);
   }
-  const { pattern, addBos, ignoreMerges } = preTokenizerOf(metadata, what);
+  const { patterns, addBos, ignoreMerges } = preTokenizerOf(metadata, what);
   const added = texts.flatMap((text, id) => {
     if (types[id] === PieceType.userDefined) return [addedToken(id, text, false)];
     return types[id] === PieceType.control || types[id] === PieceType.unknown ? [addedToken(id, text, true)] : [];
@@ -102,7 +108,7 @@ function byteLevelOf(metadata: GgufMetadata, what: string): GgufVocabulary {
       version: '1.0',
       added_tokens: added,
       normalizer: null,
-      pre_tokenizer: splitting(pattern),
+      pre_tokenizer: splitting(patterns),
       post_processor: null,
       decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
       model: { type: 'BPE', unk_token: null, byte_fallback: false, ignore_merges: ignoreMerges, vocab, merges },
@@ -117,17 +123,16 @@ function byteLevelOf(metadata: GgufMetadata, what: string): GgufVocabulary {
 
 function preTokenizerOf(metadata: GgufMetadata, what: string): PreTokenizer {
   const name = metadata['tokenizer.ggml.pre'] ?? 'default';
-  const known = typeof name === 'string' ? PRE_TOKENIZERS[SAME_AS[name] ?? name] : undefined;
+  const known = PRE_TOKENIZERS.get(name);
   if (known) return known;
-  const names = [...Object.keys(PRE_TOKENIZERS), 'default'].join(', ');
+  const names = [...PRE_TOKENIZERS.keys()].join(', ');
   throw new TextError(`${what} cuts text as ${JSON.stringify(name)} does ("tokenizer.ggml.pre"); known are ${names}.`);
 }
 
-function splitting(pattern: string | null): Stage {
-  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: pattern === null };
-  if (pattern === null) return bytes;
-  const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
-  return { type: 'Sequence', pretokenizers: [split, bytes] };
+function splitting(patterns: readonly string[]): Stage {
+  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: patterns.length === 0 };
+  const splits = patterns.map((Regex) => ({ type: 'Split', pattern: { Regex }, behavior: 'Isolated', invert: false }));
+  return { type: 'Sequence', pretokenizers: [...splits, bytes] };
 }
 
 function strings(metadata: GgufMetadata, key: string, what: string): readonly string[] {

@@ -87,7 +87,9 @@ describe('byte-level vocabularies', () => {
     expect(await cut(byteLevel('llama-bpe', DIGITS), '1234')).toBe('123|4');
     expect(await cut(byteLevel('qwen2', DIGITS), '1234')).toBe('1|2|3|4');
     expect(await cut(byteLevel('gpt-2', DIGITS), '1234')).toBe('1234');
-    expect(await cut(byteLevel(undefined, DIGITS), '1234')).toBe('1234');
+    expect(await cut(byteLevel(undefined, DIGITS), '1234')).toBe('123|4');
+    expect(await cut(byteLevel('gpt-2', ['Ġ =']), 'a =(')).toBe('a| =|(');
+    expect(await cut(byteLevel('default', ['Ġ =']), 'a =(')).toBe('a| |=|(');
     expect(await cut(byteLevel('llama-bpe', ['Ġ a', 'a b']), 'ab ab')).toBe('ab| a|b');
   });
 
@@ -134,7 +136,7 @@ describe('mistakes', () => {
     [
       'an unknown way to cut',
       byteLevel('tekken', []),
-      'cuts text as "tekken" does ("tokenizer.ggml.pre"); known are llama-bpe, qwen2',
+      'cuts text as "tekken" does ("tokenizer.ggml.pre"); known are llama-bpe, llama3, llama-v3, qwen2, gpt-2, default',
     ],
   ];
   test.each(rows)('%s', (_, metadata, sentence) => {
