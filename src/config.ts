@@ -192,6 +192,18 @@ export const RmConfig = Type.Object({
 });
 export type RmConfig = Static<typeof RmConfig>;
 
+export const InspectConfig = Type.Object({
+  file: Type.String({
+    positional: true,
+    placeholder: 'FILE',
+    description: 'The .gguf file; of a split model, one of its parts.',
+  }),
+  maxModelLen: count('Context to say the memory of.', { default: 4096, minimum: 1 }),
+  logLevel,
+  config: file,
+});
+export type InspectConfig = Static<typeof InspectConfig>;
+
 const share = (description: string, options: { default: number }) =>
   Type.Number({ minimum: 0, maximum: 1, placeholder: 'P', description, ...options });
 const path = (description: string) => Type.String({ placeholder: 'FILE', description });

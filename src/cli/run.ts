@@ -1,6 +1,15 @@
 // From argv to a command: which one, its settings, its help, and the one sentence of its failure.
 import type { TObject } from 'typebox';
-import { ChatConfig, GattConfig, ListConfig, PullConfig, RmConfig, ServeConfig, SynthConfig } from '../config.ts';
+import {
+  ChatConfig,
+  GattConfig,
+  InspectConfig,
+  ListConfig,
+  PullConfig,
+  RmConfig,
+  ServeConfig,
+  SynthConfig,
+} from '../config.ts';
 import type { Settings } from './fields.ts';
 import { commandHelp, type HelpTopic, overview } from './help.ts';
 import type { Io } from './io.ts';
@@ -63,6 +72,12 @@ export const commands: Readonly<Record<string, Command>> = {
     'Delete a model from the cache, but for what other revisions of it need. It asks before.',
     RmConfig,
     async () => (await import('./rm.ts')).runRm,
+  ),
+  inspect: command(
+    'gattling inspect FILE [flags]',
+    'Print what a .gguf file holds: metadata, tensors with types and sizes, and the memory that serving it takes.',
+    InspectConfig,
+    async () => (await import('./inspect.ts')).runInspect,
   ),
   synth: command(
     'gattling synth --shape NAME|FILE --out DIR [flags]',

@@ -31,3 +31,19 @@ test('a .gguf file that cannot be served: one sentence that names it', async () 
     /^gattling: Model ".*nowhere\.gguf" does not exist; give a \.gguf file, or a folder with .*\n$/,
   );
 });
+
+test('inspect prints metadata, tensors, types and memory', async () => {
+  const { code, stdout, stderr } = await finish(['inspect', 'test/fixtures/gguf/llama.gguf', '--max-model-len', '256'], '');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  expect(stdout).toMatch(/^test\/fixtures\/gguf\/llama\.gguf: GGUF version 3, 27\.1 KiB, 10,180 parameters in 16 tensors\n/);
+  expect(stdout).toMatch(/\ngeneral\.architecture +"llama"\n/);
+  expect(stdout).toMatch(/\nblk\.0\.attn_q\.weight +BF16 +32 x 32 +2\.00 KiB\n/);
+  expect(stdout).toMatch(/\nBF16 +3 +8\.00 KiB\n/);
+  expect(stdout).toMatch(
+    /\nmemory: weights 25\.3 KiB as stored, KV cache 64 B a token in 16 bits, 16\.0 KiB for 256 tokens\n$/,
+  );
+  expect(await finish(['inspect', 'models/demo'], '')).toMatchObject({
+    code: 1,
+    stderr: 'gattling: "models/demo" is not a file; give a .gguf file.\n',
+  });
+});
