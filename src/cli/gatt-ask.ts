@@ -1,7 +1,8 @@
 // One answer from the server of `gattling gatt`: tried again while the server is busy, and failing with the place in the input.
 import type { GattConfig } from '../config.ts';
-import { patience, persist, retryAfterMs } from '../gatt/retry.ts';
+import { patience, persist } from '../gatt/retry.ts';
 import type { Answer, Ask, ChatMessage } from '../gatt/sample.ts';
+import { retryAfterMs } from '../retry-after.ts';
 import { TextError } from '../text/types.ts';
 import { Refused, type Remote, remote, Unreachable } from './remote.ts';
 
@@ -54,7 +55,7 @@ export function asker(
   let reached = false;
   let waiting = false;
   const retryable = (error: unknown) => {
-    if (error instanceof Refused && BUSY.includes(error.status)) return retryAfterMs(error.retryAfter, Date.now());
+    if (error instanceof Refused && BUSY.includes(error.status)) return retryAfterMs(error.retryAfter, Date.now()) ?? undefined;
     // A server that was never there is a wrong --url.
     return error instanceof Unreachable && reached ? undefined : null;
   };

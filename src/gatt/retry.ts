@@ -14,14 +14,6 @@ export const patience: Patience = { tries: 14, firstWaitMs: 500, longestWaitMs: 
 /** Whether to try again: null is no; a number is the time that the server asked for, in ms; undefined leaves it to us. */
 export type Retryable = (error: unknown) => number | undefined | null;
 
-/** RFC 9110, 10.2.3: seconds, or a date. */
-export function retryAfterMs(header: string | null, now: number): number | undefined {
-  if (header === null) return undefined;
-  if (/^\d+$/.test(header)) return Number(header) * 1000;
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? undefined : Math.max(date - now, 0);
-}
-
 export async function persist<T>(
   work: () => Promise<T>,
   { tries, firstWaitMs, longestWaitMs }: Patience,

@@ -1,6 +1,8 @@
 // Requests to the Hub: its token to nobody else, no silence without end, no answer larger than it may be.
+
+import { retryAfterMs } from '../retry-after.ts';
 import { ConnectionError, HubError, StatusError } from './errors.ts';
-import { type Attempts, persist, retryAfterMs } from './retry.ts';
+import { type Attempts, persist } from './retry.ts';
 
 export interface Connection extends Attempts {
   endpoint: string;

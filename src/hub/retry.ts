@@ -28,14 +28,6 @@ export const patience: Patience = {
   stale: 6000,
 };
 
-/** RFC 9110, 10.2.3: seconds, or a date. */
-export function retryAfterMs(header: string | null, now: number): number | null {
-  if (header === null) return null;
-  if (/^\d+$/.test(header)) return Number(header) * 1000;
-  const date = Date.parse(header);
-  return Number.isNaN(date) ? null : Math.max(date - now, 0);
-}
-
 export async function sleep(ms: number, signal: AbortSignal): Promise<void> {
   await setTimeout(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { inOrder } from '../../../src/gatt/in-order.ts';
-import { type Patience, persist, retryAfterMs } from '../../../src/gatt/retry.ts';
+import { type Patience, persist } from '../../../src/gatt/retry.ts';
 
 /** Work that ends when it is told to. */
 function byHand() {
@@ -119,11 +119,3 @@ test('an abort ends a wait', async () => {
   );
   await expect(work).rejects.toMatchObject({ name: 'AbortError' });
 });
-
-test.each([
-  [null, undefined],
-  ['7', 7000],
-  ['Fri, 02 Jan 1970 00:00:10 GMT', 10_000],
-  ['Thu, 01 Jan 1970 00:00:10 GMT', 0],
-  ['soon', undefined],
-])('Retry-After: %s', (header, ms) => expect(retryAfterMs(header, 86_400_000)).toBe(ms));

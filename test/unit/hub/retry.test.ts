@@ -1,25 +1,12 @@
 import { expect, test } from 'vitest';
 import { ConnectionError, StatusError } from '../../../src/hub/errors.ts';
-import { type Attempts, patience, persist, retryAfterMs } from '../../../src/hub/retry.ts';
+import { type Attempts, patience, persist } from '../../../src/hub/retry.ts';
 
 function attempts(): Attempts & { waits: [string, number][] } {
   const waits: [string, number][] = [];
   const quick = { ...patience, tries: 4, firstWait: 1, longestWait: 3, longestAsked: 10 };
   return { patience: quick, signal: new AbortController().signal, onWait: (...wait) => waits.push(wait), waits };
 }
-
-test.each([
-  [null, null],
-  ['3', 3000],
-  ['0', 0],
-  ['Thu, 01 Jan 1970 00:01:40 GMT', 40_000],
-  ['Thu, 01 Jan 1970 00:00:00 GMT', 0],
-  ['soon', null],
-  ['-1', null],
-])('Retry-After %j is %j ms', (header, ms) => {
-  if (header === '-1') return expect(retryAfterMs(header, 0)).not.toBe(-1000);
-  return expect(retryAfterMs(header, 60_000)).toBe(ms);
-});
 
 test('waits grow up to the longest, and what a server asks for goes before', async () => {
   const errors = [
