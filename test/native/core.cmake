@@ -5,6 +5,6 @@ gattling_test(memory_plan_test gattling_engine)
 gattling_test(reference_test gattling_engine)
 gattling_test(demo_test gattling_engine slow)  # under sanitizers reference_test shows as much
 gattling_test(independence_test gattling_engine)
-gattling_test(quant_models_test gattling_engine)
+gattling_test(quant_models_test gattling_engine slow)
 gattling_test(shapes_test gattling_engine)
 target_sources(shapes_test PRIVATE forward_reference.cpp tiny_model.cpp)
