@@ -7,7 +7,7 @@ import { type Pulled, pull } from '../../../src/hub/pull.ts';
 import { type Patience, patience } from '../../../src/hub/retry.ts';
 import { type HubSettings, hubSettings } from '../../../src/hub/settings.ts';
 import { temporary } from '../../temporary.ts';
-import { commitNumber, type FakeHub, type Repo } from './fake-hub.ts';
+import { commitNumber, type FakeHub, oidOf, type Repo } from './fake-hub.ts';
 
 /** Short enough for tests; nothing is decided by it. */
 export const hasty: Patience = {
@@ -29,7 +29,12 @@ export const name = (text: string): HubName => {
   return parsed;
 };
 
-const shard = (letter: string): Buffer => Buffer.from(letter.repeat(50_000));
+const letters = (letter: string): Buffer => Buffer.from(letter.repeat(50_000));
+
+/** What 'model-1.safetensors' holds, and its name among the blobs and where the content is fetched. */
+export const shard = letters('a');
+export const oid = oidOf('model-1.safetensors', shard);
+export const isShard = ({ path }: { path: string }): boolean => path === `/${oid}`;
 
 /** Two shards, a tokenizer, and much that nobody needs. */
 export const model: Repo = {
@@ -43,8 +48,8 @@ export const model: Repo = {
     'tokenizer_config.json': '{}',
     'model.safetensors.index.json':
       '{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-1.safetensors"}}',
-    'model-1.safetensors': shard('a'),
-    'model-2.safetensors': shard('b'),
+    'model-1.safetensors': shard,
+    'model-2.safetensors': letters('b'),
     'pytorch_model.bin': 'pickle',
     'original/consolidated.safetensors': 'again',
   },
