@@ -10,6 +10,7 @@
 #include "backend/check_step.h"
 #include "backend/error.h"
 #include "cuda/attention_plan.h"
+#include "cuda/hidden_rows.h"
 #include "cuda/kernels/attention.h"
 #include "cuda/kernels/elementwise.h"
 #include "cuda/kernels/linear.h"
@@ -96,9 +97,8 @@ class CudaBackend final : public Backend {
   // What a step leaves for the host.
   struct Pending {
     Event done;
-    HostBuffer hidden;
-    size_t n_hidden = 0;  // floats
-    Ticket sampled = 0;   // the sampler's name of it
+    HiddenRows::Answer hidden;
+    Ticket sampled = 0;  // the sampler's name of it
     StepResult result;
   };
 
@@ -106,7 +106,6 @@ class CudaBackend final : public Backend {
   Pending& pending(Ticket ticket) { return pending_[ticket % kResults]; }
   PagedCache cache_of(int layer) const;
   LinearArgs linear_args(const CudaWeight& weight, const LinearParams& p) const;
-  void want_hidden(const Step& step);
   AttentionArgs attention_args(const AttentionParams& p, AttentionTile tile) const;
   size_t activation_bytes(const StateShape& shape) const;
 
@@ -129,12 +128,10 @@ class CudaBackend final : public Backend {
   Upload work_;                 // its AttentionWork
   Buffer attention_space_;
   Buffer linear_space_{kLinearWorkspace};
-  Upload sums_;  // RowSum of the hidden rows that are wanted
-  Buffer hidden_;
+  HiddenRows hidden_;
   int tile_rows_ = 1;  // of logits
 
-  bool decodes_ = true;  // the step has one row a sequence
-  std::vector<RowSum> wanted_;
+  bool decodes_ = true;                              // the step has one row a sequence
   LinearParams gate_up_{};                           // a matmul that waits for its SwiGLU
   bool interleaved_ = false;                         // what the last matmul made is so
   std::map<uint64_t, std::optional<Graph>> graphs_;  // a key that was run once has no graph yet
@@ -193,7 +190,6 @@ void CudaBackend::allocate_state(const StateShape& shape) {
   work_ = Upload(plan_->work_bytes());
   attention_space_ = Buffer(plan_->space_bytes());
   stream_.fill(attention_space_.as<void>(), 0, attention_space_.bytes());
-  sums_ = Upload(4096);
   graphs_.clear();
   stream_.synchronize();
 }
@@ -213,27 +209,14 @@ void CudaBackend::begin(const Step& step) {
   use_device();
   check_step(step, shape_);
   ++ticket_;
-  pending(ticket_).n_hidden = 0;
+  pending(ticket_).hidden.n = 0;
   decodes_ = std::all_of(step.slices.begin(), step.slices.end(), [](const Slice& slice) { return slice.count == 1; });
   const int bucket = row_bucket(step.n_rows());
   sampler_->begin(step);
   inputs_.begin(step, bucket, sampler_->last_tokens(), stream_);
   made_ = plan_->make(step.slices, work_.next(plan_->work_bytes(), stream_));
   work_.send(made_.bytes, stream_);
-  want_hidden(step);
-}
-
-void CudaBackend::want_hidden(const Step& step) {
-  wanted_.clear();
-  int first = 0;
-  for (const Slice& slice : step.slices) {
-    const int last = first + slice.count - 1;
-    if (slice.hidden == Rows::Last) wanted_.push_back({last, 1});
-    if (slice.hidden == Rows::Sum) wanted_.push_back({first, slice.count});
-    if (slice.hidden == Rows::All)
-      for (int row = first; row <= last; ++row) wanted_.push_back({row, 1});
-    first = last + 1;
-  }
+  hidden_.want(step);
 }
 
 // A key's first step runs as it is, so that what the first launch of a kernel sets up is not captured.
@@ -353,21 +336,7 @@ void CudaBackend::sample(const SampleParams& p) {
 }
 
 void CudaBackend::read_hidden(const Tensor& x) {
-  Pending& pending = this->pending(ticket_);
-  pending.n_hidden = wanted_.size() * static_cast<size_t>(x.cols);
-  const size_t bytes = pending.n_hidden * sizeof(float), list = wanted_.size() * sizeof(RowSum);
-  if (bytes == 0) return;
-  if (hidden_.bytes() < bytes) {
-    stream_.synchronize();
-    hidden_ = Buffer(bytes);
-  }
-  if (pending.hidden.bytes() < bytes) pending.hidden = HostBuffer(bytes);
-  std::copy(wanted_.begin(), wanted_.end(), reinterpret_cast<RowSum*>(sums_.next(list, stream_)));
-  sums_.send(list, stream_);
-  sum_rows({x.data, stride_of(x.cols), half_, reinterpret_cast<const RowSum*>(sums_.device()),
-            static_cast<int>(wanted_.size()), hidden_.as<float>(), columns(x.cols)},
-           stream_);
-  stream_.copy_to_host(pending.hidden.as<void>(), hidden_.as<void>(), bytes);
+  hidden_.read(x, half_, pending(ticket_).hidden, stream_);
 }
 
 Ticket CudaBackend::end() {
@@ -382,8 +351,8 @@ const StepResult& CudaBackend::collect(Ticket ticket) {
   pending.done.wait();
   pending.result.clear();
   sampler_->read(pending.sampled, pending.result);
-  const float* hidden = pending.hidden.as<float>();
-  pending.result.hidden.assign(hidden, hidden + pending.n_hidden);
+  const float* hidden = pending.hidden.rows.as<float>();
+  pending.result.hidden.assign(hidden, hidden + pending.hidden.n);
   return pending.result;
 }
 
