@@ -45,7 +45,7 @@ sources_of() {
     cuda_rmsnorm_test) echo $kernels/rmsnorm.cu ;;
     cuda_sampler_test)
       ls $kernels/sample*.cu native/cuda/sampler*.cpp native/cpu/sampler.cpp native/cpu/kernels_plain.cpp \
-        test/native/ops_reference.cpp
+        test/native/ops_reference.cpp test/native/cuda_sampler_slots.cpp
       ;;
   esac
 }

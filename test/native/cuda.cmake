@@ -1,5 +1,6 @@
 # Device cuda: each kernel by itself, and the engine on it. On a GPU, `ctest -L cuda` is what there is to run.
 gattling_test(cuda_emulation_test gattling_cuda_emulated)
+gattling_test(cuda_instructions_test gattling_cuda_emulated)
 foreach(op attention attention_plan elementwise linear prepare rmsnorm sampler)
   gattling_test(cuda_${op}_test ${cuda} cuda)
 endforeach()
@@ -7,6 +8,7 @@ foreach(op attention sampler)
   target_sources(cuda_${op}_test PRIVATE ops_reference.cpp)
 endforeach()
 target_link_libraries(cuda_sampler_test PRIVATE gattling_cpu)
+target_sources(cuda_sampler_test PRIVATE cuda_sampler_slots.cpp)
 
 # cuBLASLt against a fake of it, which computes in the host's memory: the emulation's only.
 foreach(library fake lacking)
