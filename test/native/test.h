@@ -66,15 +66,16 @@ inline int run(int argc, char** argv) {
   if (!(__VA_ARGS__)) test::failed(__FILE__, __LINE__, #__VA_ARGS__)
 
 // Expects an exception whose text contains `part`.
-#define THROWS(part, ...)                                                                                       \
-  do {                                                                                                          \
-    std::string message = "nothing was thrown";                                                                 \
-    try {                                                                                                       \
-      __VA_ARGS__;                                                                                              \
-    } catch (const std::exception& error) {                                                                     \
-      message = error.what();                                                                                   \
-    }                                                                                                           \
-    if (message.find(part) == std::string::npos) test::failed(__FILE__, __LINE__, #__VA_ARGS__ ": " + message); \
+#define THROWS(part, ...)                                                \
+  do {                                                                   \
+    std::string thrown_text = "nothing was thrown";                      \
+    try {                                                                \
+      __VA_ARGS__;                                                       \
+    } catch (const std::exception& error) {                              \
+      thrown_text = error.what();                                        \
+    }                                                                    \
+    if (thrown_text.find(part) == std::string::npos)                     \
+      test::failed(__FILE__, __LINE__, #__VA_ARGS__ ": " + thrown_text); \
   } while (false)
 
 #ifndef GATTLING_TEST_NO_MAIN
