@@ -71,4 +71,10 @@ struct f16 {
   to.bits = static_cast<uint16_t>(sign | half);
 }
 
+[[maybe_unused]] static inline bool fits_half(float value) {
+  f16 half;
+  narrow(value, half);
+  return bits_of(widen(half)) == bits_of(value);
+}
+
 }  // namespace gattling

@@ -139,15 +139,16 @@ QuantisedParts::QuantisedParts(Use use, std::span<const HostTensor> parts, Quant
   }
 }
 
-uint64_t quantised_bytes(Quantization quantization, DType dtype, uint64_t stored, uint64_t tables) {
-  if (quantization == Quantization::None) return stored;
-  // Sixteenths of a bit a weight: the integer, and its share of a scale in fp16.
-  constexpr uint64_t kEight = 8 * 16 + 8;
-  const uint64_t rest = quantization == Quantization::Int8   ? kEight
-                        : quantization == Quantization::Int4 ? 4 * 16 + 8
-                                                             : 4 * 16 + 2;
-  const uint64_t in_tables = std::min(tables, stored) / size_of(dtype), others = stored / size_of(dtype) - in_tables;
-  return (in_tables * kEight + others * rest) / (8 * 16);
+uint64_t packed_bytes(const HostTensor& tensor) {
+  const Quantised& quantised = *tensor.quantised;
+  const int64_t n = tensor.shape[0], k = tensor.shape[1], group = quantised.group(), groups = (k + group - 1) / group;
+  const int64_t looked_at = std::min<int64_t>(groups, 4);
+  std::vector<int8_t> q(static_cast<size_t>(looked_at * group));
+  std::vector<float> scales(static_cast<size_t>(looked_at)), offsets(scales.size());
+  quantised.read(0, 0, looked_at, q.data(), scales.data(), offsets.data());
+  const auto plane = [&](const std::vector<float>& values) { return std::ranges::all_of(values, fits_half) ? 2 : 4; };
+  const int64_t per_group = plane(scales) + (quantised.has_offsets() ? plane(offsets) : 0);
+  return static_cast<uint64_t>(n * (k * quantised.bits() / 8 + groups * per_group));
 }
 
 }  // namespace gattling

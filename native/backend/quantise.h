@@ -34,7 +34,8 @@ class QuantisedParts {
 // unless that costs them more than one part in 256.
 float quantise_group(int bits, std::span<const float> x, int8_t* q);
 
-// Bytes that `stored` bytes of dense weights of a type come to, `tables` of them in embedding and head.
-uint64_t quantised_bytes(Quantization quantization, DType dtype, uint64_t stored, uint64_t tables);
+// Bytes of a quantised matrix [n, k] once its integers, scales and offsets are packed. The scales of its first groups
+// tell whether fp16 will hold them all.
+uint64_t packed_bytes(const HostTensor& tensor);
 
 }  // namespace gattling

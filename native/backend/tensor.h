@@ -10,15 +10,15 @@ namespace gattling {
 
 class Quantised;
 
-// Int8 is for the KV cache only, where each token of a head has a scale.
-enum class DType : uint8_t { F32, BF16, F16, Int8 };
+// Int8 is for the KV cache only, where each token of a head has a scale; Int32 for what files pack integers into.
+enum class DType : uint8_t { F32, BF16, F16, Int8, Int32 };
 
 constexpr size_t size_of(DType dtype) {
-  return dtype == DType::F32 ? 4 : dtype == DType::Int8 ? 1 : 2;
+  return dtype == DType::F32 || dtype == DType::Int32 ? 4 : dtype == DType::Int8 ? 1 : 2;
 }
 
 constexpr const char* name_of(DType dtype) {
-  constexpr const char* names[] = {"float32", "bfloat16", "float16", "int8"};
+  constexpr const char* names[] = {"float32", "bfloat16", "float16", "int8", "int32"};
   return names[static_cast<size_t>(dtype)];
 }
 

@@ -22,12 +22,6 @@ int64_t columns_of_item(const IntForm& form) {
   return kItem * 8 / form.bits;
 }
 
-bool fits_half(float value) {
-  f16 half;
-  narrow(value, half);
-  return bits_of(widen(half)) == bits_of(value);
-}
-
 // What fp16 could not hold of the scales and offsets packed so far.
 struct Lost {
   std::atomic<bool> scale{false}, offset{false};

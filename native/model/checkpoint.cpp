@@ -11,6 +11,8 @@
 #include "model/gguf_config.h"
 #include "model/gguf_tensors.h"
 #include "model/json.h"
+#include "model/packed_format.h"
+#include "model/packed_linear.h"
 #include "model/safetensors.h"
 
 namespace gattling {
@@ -21,6 +23,7 @@ namespace fs = std::filesystem;
 constexpr const char* kGguf = ".gguf";
 constexpr const char* kFactors = "rope_freqs.weight";  // Llama 3.1's
 constexpr const char* kSingle = "model.safetensors";
+constexpr std::string_view kPacked = ".qweight";
 constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr size_t kMaxIndex = 64 << 20;
 
@@ -84,6 +87,27 @@ void Checkpoint::open_folder() {
     add_shards(kIndex);
   else
     no_weights(path_);
+  combine_packed();
+}
+
+// Replaces the tensors that a layer was packed into (NAME.qweight, ..) by what they stand for, NAME.weight.
+void Checkpoint::combine_packed() {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_)
+    if (name.ends_with(kPacked)) names.push_back(name.substr(0, name.size() - kPacked.size()));
+  const std::optional<PackedFormat> format = packed_format(path_, !names.empty());
+  for (const std::string& name : names) {
+    const PackedParts parts{find(name + ".qweight"), find(name + ".qzeros"), find(name + ".scales"),
+                            find(name + ".g_idx")};
+    if (!parts.qzeros || !parts.scales) fail(missing(name + (parts.qzeros ? ".scales" : ".qzeros")));
+    const size_t file = entries_.at(name + ".qweight").file;
+    PackedLinear linear = packed_linear(*format, name, parts, files_[file].path());
+    const size_t index = files_[file].add(std::move(linear.tensor), std::move(linear.quantised));
+    for (const char* suffix : {".qweight", ".qzeros", ".scales", ".g_idx"}) entries_.erase(name + suffix);
+    const bool added = entries_.try_emplace(name + ".weight", Entry{file, index}).second;
+    check(added, files_[file].path(), " holds both ", in_quotes(name + ".qweight"), " and ",
+          in_quotes(name + ".weight"), "; one of them must do");
+  }
 }
 
 void Checkpoint::open_gguf_model() {
@@ -154,9 +178,16 @@ const HostTensor& Checkpoint::get(const std::string& name, const std::vector<int
   const TensorFile& file = files_[at->second.file];
   check(found.shape == shape, file.path(), ": tensor ", in_quotes(name), " has the shape ", in_words(found.shape),
         "; expected by ", config_ ? "its metadata" : "config.json", " is ", in_words(shape));
+  check(found.quantised || found.dtype != DType::Int32, file.path(), ": tensor ", in_quotes(name),
+        " is stored as I32; expected is F32, BF16 or F16");
   file.prefetch(found);
   at->second.used = true;
   return found;
+}
+
+const HostTensor* Checkpoint::find(const std::string& name) const {
+  const auto at = entries_.find(name);
+  return at == entries_.end() ? nullptr : &tensor(at->second);
 }
 
 void Checkpoint::release(const std::string& name) const {

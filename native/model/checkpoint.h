@@ -22,6 +22,8 @@ class Checkpoint {
   ModelConfig config() const;
 
   bool has(const std::string& name) const { return entries_.contains(name); }
+  // Null when it is not there; its pages are not read ahead.
+  const HostTensor* find(const std::string& name) const;
   // The tensor, which must have this shape; its pages start to be read. Valid while the checkpoint lives.
   const HostTensor& get(const std::string& name, const std::vector<int64_t>& shape);
   // Lets the pages of a tensor go, once it is packed.
@@ -44,6 +46,7 @@ class Checkpoint {
   void add(TensorFile file);
   void learn_from_tensors(ModelConfig& config);
   void add_shards(const std::string& index_name);
+  void combine_packed();
   std::string missing(const std::string& name) const;
   const HostTensor& tensor(const Entry& entry) const { return files_[entry.file].tensors()[entry.index]; }
 

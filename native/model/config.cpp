@@ -4,7 +4,7 @@
 #include <array>
 
 #include "backend/error.h"
-#include "model/json.h"
+#include "model/fields.h"
 #include "model/mapped_file.h"
 
 namespace gattling {
@@ -18,81 +18,6 @@ constexpr int64_t kMaxLayers = 1 << 10;
 constexpr int64_t kMaxVocab = 1 << 24;
 constexpr int64_t kMaxPosition = 1 << 28;
 constexpr int kMinHeadDim = 8, kMaxHeadDim = 256;
-
-// The members of an object; errors name the file, the key, the value found and what was expected. A null counts as
-// absent, as in transformers.
-class Fields {
- public:
-  Fields(const std::string& source, const Json& object, const KeyNames& names)
-      : source_(source), object_(object), names_(names) {}
-
-  const Json* find(std::string_view key) const {
-    const Json* value = object_.find(key);
-    return value && !value->is_null() ? value : nullptr;
-  }
-
-  bool is_null(std::string_view key) const { return object_.find(key) && !find(key); }
-
-  template <typename... Parts>
-  [[noreturn]] void wrong(std::string_view key, const Parts&... expected) const {
-    const Json* value = find(key);
-    fail(source_, ": \"", name(key), "\" is ", value ? value->describe() : "missing", "; expected is ", expected...);
-  }
-
-  std::string name(std::string_view key) const { return names_ ? names_(key) : std::string(key); }
-
-  int integer(std::string_view key, int64_t max) const {
-    const Json* value = find(key);
-    if (!value || !value->is_integer() || value->integer() < 1 || value->integer() > max)
-      wrong(key, "an integer from 1 to ", max);
-    return static_cast<int>(value->integer());
-  }
-  int integer(std::string_view key, int64_t max, int absent) const { return find(key) ? integer(key, max) : absent; }
-
-  // Positive and finite.
-  double number(std::string_view key) const {
-    const Json* value = find(key);
-    if (!value || !value->is_number() || !(value->number() > 0)) wrong(key, "a number above 0");
-    return value->number();
-  }
-  double number(std::string_view key, double absent) const { return find(key) ? number(key) : absent; }
-
-  bool boolean(std::string_view key, bool absent) const {
-    const Json* value = find(key);
-    if (value && !value->is_boolean()) wrong(key, "true or false");
-    return value ? value->boolean() : absent;
-  }
-
-  std::string string(std::string_view key, const std::string& absent) const {
-    const Json* value = find(key);
-    if (value && !value->is_string()) wrong(key, "a string");
-    return value ? value->string() : absent;
-  }
-
-  // One id, or a list of them.
-  std::vector<int32_t> ids(std::string_view key) const {
-    const Json* value = find(key);
-    std::vector<int32_t> ids;
-    if (!value) return ids;
-    const auto add = [&](const Json& id) {
-      if (!id.is_integer() || id.integer() < 0 || id.integer() > kMaxVocab) wrong(key, "a token id or a list of them");
-      ids.push_back(static_cast<int32_t>(id.integer()));
-    };
-    if (value->is_array())
-      for (const Json& id : value->array()) add(id);
-    else
-      add(*value);
-    return ids;
-  }
-
-  const std::string& source() const { return source_; }
-  const KeyNames& names() const { return names_; }
-
- private:
-  const std::string& source_;
-  const Json& object_;
-  const KeyNames& names_;
-};
 
 struct Architecture {
   const char* name;
@@ -208,8 +133,6 @@ void read_heads(const Fields& fields, ModelConfig& config) {
 
 // What would change the arithmetic and is not built.
 void reject_unsupported(const Fields& fields) {
-  check(!fields.find("quantization_config"), fields.source(),
-        " has a \"quantization_config\"; expected is a model whose weights are float32, bfloat16 or float16");
   if (fields.boolean("mlp_bias", false)) fields.wrong("mlp_bias", "false");
   if (fields.string("hidden_act", "silu") != "silu") fields.wrong("hidden_act", "silu");
   if (fields.number("partial_rotary_factor", 1) != 1) fields.wrong("partial_rotary_factor", "1");
@@ -246,8 +169,8 @@ ModelConfig parse_config(std::string_view text, const std::string& source, const
   config.qkv_bias = qwen2 || config.attn_out_bias;
   config.dtype = dtype_of(fields);
   config.rope = rope_of(fields);
-  config.bos_ids = fields.ids("bos_token_id");
-  config.eos_ids = fields.ids("eos_token_id");
+  config.bos_ids = fields.ids("bos_token_id", kMaxVocab);
+  config.eos_ids = fields.ids("eos_token_id", kMaxVocab);
   return config;
 }
 

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "backend/tensor.h"
+#include "model/fields.h"
 
 namespace gattling {
 
@@ -44,9 +44,6 @@ struct ModelConfig {
   std::vector<int32_t> bos_ids;
   std::vector<int32_t> eos_ids;
 };
-
-// What errors call a key of config.json, when it came from elsewhere under another name.
-using KeyNames = std::function<std::string(std::string_view)>;
 
 // `source` names the text in errors.
 ModelConfig parse_config(std::string_view text, const std::string& source = "config.json", const KeyNames& names = {});

@@ -58,6 +58,26 @@ ModelInfo model_info(const ModelConfig& config, const LoadOptions& options, cons
   return info;
 }
 
+// What the weights come to once they are packed; of tensors that are missing the loader will tell.
+uint64_t planned_bytes(const Checkpoint& checkpoint, const ModelConfig& config, DType compute,
+                       Quantization quantization, bool keeps_integers) {
+  uint64_t bytes = 0;
+  for (const WeightSpec& weight : weight_specs(config)) {
+    std::vector<HostTensor> stored;
+    for (const TensorSpec& spec : weight.parts)
+      if (const HostTensor* tensor = checkpoint.find(spec.name); tensor && tensor->shape == spec.shape)
+        stored.push_back(*tensor);
+    const QuantisedParts parts(weight.use, stored, quantization);
+    for (const HostTensor& part : parts.parts()) {
+      // Arithmetic in fp32 reads plain numbers as they are stored.
+      const DType dtype = compute == DType::F32 ? part.dtype : compute;
+      bytes +=
+          part.quantised && keeps_integers ? packed_bytes(part) : static_cast<uint64_t>(part.size()) * size_of(dtype);
+    }
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress& progress) {
@@ -75,9 +95,7 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
   const std::string& device = backend->info().device;
   check(options.quantization == Quantization::None || device == "cpu",
         "quantization of dense weights is for device cpu; on ", device, " it must be none");
-  const uint64_t weight_bytes =
-      quantised_bytes(source.quantised ? Quantization::None : options.quantization, source.dtype,
-                      checkpoint.total_bytes(), source.bytes() * (config.tie_embeddings ? 1 : 2));
+  const uint64_t weight_bytes = planned_bytes(checkpoint, config, dtype, options.quantization, device == "cpu");
   const uint64_t free_bytes = backend->free_memory();
   check(weight_bytes <= free_bytes, "the weights take ", format_bytes(weight_bytes), " and ", format_bytes(free_bytes),
         " of memory are free on ", backend->info().device);

@@ -61,8 +61,9 @@ class EntryReader {
       if (value.string() == "F32") return DType::F32;
       if (value.string() == "BF16") return DType::BF16;
       if (value.string() == "F16") return DType::F16;
+      if (value.string() == "I32") return DType::Int32;
     }
-    fail(where_, " has as its dtype ", value.describe(), "; supported are F32, BF16 and F16");
+    fail(where_, " has as its dtype ", value.describe(), "; supported are F32, BF16 and F16, and I32 for packed integers");
   }
 
   std::vector<int64_t> shape() const {

@@ -20,6 +20,13 @@ class TensorFile {
              std::vector<std::unique_ptr<const Quantised>> quantised = {})
       : file_(std::move(file)), tensors_(std::move(tensors)), quantised_(std::move(quantised)) {}
 
+  // Adds a view that is made of others of the same file, or of files that live as long; the index is that in tensors().
+  size_t add(HostTensor tensor, std::unique_ptr<const Quantised> quantised) {
+    tensors_.push_back(std::move(tensor));
+    quantised_.push_back(std::move(quantised));
+    return tensors_.size() - 1;
+  }
+
   const std::string& path() const { return file_.path(); }
   const std::vector<HostTensor>& tensors() const { return tensors_; }
   void prefetch(const HostTensor& tensor) const { file_.prefetch({tensor.data, tensor.bytes()}); }

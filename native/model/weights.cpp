@@ -1,5 +1,7 @@
 #include "model/weights.h"
 
+#include <utility>
+
 #include "backend/error.h"
 
 namespace gattling {
@@ -42,18 +44,22 @@ WeightSpec head_spec(const ModelConfig& config) {
   return {Use::Head, {{"lm_head.weight", {config.vocab_size, config.hidden_size}}}};
 }
 
+std::vector<WeightSpec> weight_specs(const ModelConfig& config) {
+  std::vector<WeightSpec> all;
+  all.push_back(embedding_spec(config));
+  for (int layer = 0; layer < config.n_layers; ++layer) {
+    LayerSpec spec = layer_spec(config, layer);
+    for (WeightSpec* weight : {&spec.input_norm, &spec.qkv, &spec.attn_out, &spec.ffn_norm, &spec.gate_up, &spec.down})
+      all.push_back(std::move(*weight));
+  }
+  all.push_back(final_norm_spec(config));
+  if (!config.tie_embeddings) all.push_back(head_spec(config));
+  return all;
+}
+
 std::vector<TensorSpec> tensor_specs(const ModelConfig& config) {
   std::vector<TensorSpec> all;
-  const auto add = [&](const WeightSpec& weight) { all.insert(all.end(), weight.parts.begin(), weight.parts.end()); };
-  add(embedding_spec(config));
-  for (int layer = 0; layer < config.n_layers; ++layer) {
-    const LayerSpec spec = layer_spec(config, layer);
-    for (const WeightSpec* weight :
-         {&spec.input_norm, &spec.qkv, &spec.attn_out, &spec.ffn_norm, &spec.gate_up, &spec.down})
-      add(*weight);
-  }
-  add(final_norm_spec(config));
-  if (!config.tie_embeddings) add(head_spec(config));
+  for (const WeightSpec& weight : weight_specs(config)) all.insert(all.end(), weight.parts.begin(), weight.parts.end());
   return all;
 }
 

@@ -36,6 +36,8 @@ WeightSpec final_norm_spec(const ModelConfig& config);
 // With tied embeddings the head is the embedding table.
 WeightSpec head_spec(const ModelConfig& config);
 
+// Every weight of the model, in the order in which it is loaded.
+std::vector<WeightSpec> weight_specs(const ModelConfig& config);
 // Every tensor of the model once, in that order.
 std::vector<TensorSpec> tensor_specs(const ModelConfig& config);
 

@@ -214,7 +214,6 @@ TEST(wrong_values) {
       {"tie_word_embeddings", "1", "\"tie_word_embeddings\" is 1; expected is true or false"},
       {"hidden_act", "\"gelu\"", "\"hidden_act\" is the string \"gelu\"; expected is silu"},
       {"mlp_bias", "true", "\"mlp_bias\" is true; expected is false"},
-      {"quantization_config", "{}", "has a \"quantization_config\"; expected is a model whose weights are float32"},
       {"eos_token_id", "[1,-1]", "\"eos_token_id\" is an array; expected is a token id or a list of them"},
       {"bos_token_id", "\"<s>\"", "\"bos_token_id\" is the string \"<s>\"; expected"},
   };

@@ -4,8 +4,8 @@
 #include <random>
 
 #include "backend/half.h"
-#include "caller.h"
 #include "gguf_bytes.h"
+#include "greedy.h"
 #include "model/checkpoint.h"
 #include "model/gguf_types.h"
 #include "model/rope.h"
@@ -16,39 +16,13 @@
 
 using namespace gattling;
 using test::GgufBytes;
+using test::greedy;
+using test::prompt_of;
+using Told = test::Caller::Told;
 
 namespace {
 
 constexpr uint32_t kF32 = 0;
-
-using Told = test::Caller::Told;
-
-// A greedy text and the scores of its prompt.
-Told run(const std::string& path, std::optional<DType> dtype, std::vector<int32_t> prompt, int n_tokens = 24) {
-  LoadOptions options;
-  options.folder = path;
-  options.device = "cpu";
-  options.dtype = options.kv_dtype = dtype;
-  options.max_num_seqs = 1;
-  options.kv_cache_memory = 16 << 20;
-  test::Caller caller(load_model(options, nullptr));
-  auto s = std::make_unique<Sequence>();
-  s->tokens = std::move(prompt);
-  s->max_tokens = n_tokens;
-  s->top = s->prompt_top = 5;
-  s->sampling.temperature = 0;
-  const uint32_t id = caller.engine.submit(std::move(s));
-  caller.wait_for(id);
-  const Told told = caller.told[id];
-  if (told.finish != static_cast<int>(FinishCode::Length)) test::failed(__FILE__, __LINE__, path + ": " + told.error);
-  return told;
-}
-
-std::vector<int32_t> prompt_of(int vocab) {
-  std::vector<int32_t> ids;
-  for (int i = 0; i < 20; ++i) ids.push_back((i * 37 + 5) % vocab);
-  return ids;
-}
 
 // llama.cpp's name of a tensor.
 std::string gguf_name(std::string name) {
@@ -142,7 +116,7 @@ TEST(reference_models_are_the_same_bits) {
   for (const char* name : {"mha-rope10k", "mqa-f16"}) {
     const std::string folder = test::fixture(name), path = out.write("m.gguf", convert(folder));
     for (const std::optional<DType> dtype : {std::optional<DType>(), std::optional(DType::F32)}) {
-      const Told a = run(folder, dtype, prompt_of(512)), b = run(path, dtype, prompt_of(512));
+      const Told a = greedy(folder, dtype, prompt_of(512)), b = greedy(path, dtype, prompt_of(512));
       CHECK(a.tokens == b.tokens && same(a.scored, b.scored) && same(a.prompt_scored, b.prompt_scored));
     }
   }
@@ -152,7 +126,7 @@ TEST(reference_models_are_the_same_bits) {
 TEST(llama3_rope_out_of_factors) {
   const test::TempFolder out;
   const std::string folder = test::fixture("gqa-llama3rope-tied"), path = out.write("m.gguf", convert(folder));
-  const Told a = run(folder, DType::F32, prompt_of(512)), b = run(path, DType::F32, prompt_of(512));
+  const Told a = greedy(folder, DType::F32, prompt_of(512)), b = greedy(path, DType::F32, prompt_of(512));
   CHECK(a.tokens == b.tokens);
   float worst = 0;
   for (size_t i = 0; i < a.prompt_scored.size(); ++i)
@@ -172,7 +146,7 @@ TEST(other_shapes_are_the_same_bits) {
     const test::TempFolder folder;
     test::write(model, folder);
     const std::string path = folder.write("m.gguf", convert(folder.path));
-    const Told a = run(folder.path, DType::F32, prompt_of(90)), b = run(path, DType::F32, prompt_of(90));
+    const Told a = greedy(folder.path, DType::F32, prompt_of(90)), b = greedy(path, DType::F32, prompt_of(90));
     CHECK(a.tokens == b.tokens && same(a.scored, b.scored) && same(a.prompt_scored, b.prompt_scored));
   }
 }
@@ -284,7 +258,7 @@ TEST(quantised_types_compute_what_their_values_do) {
   for (const auto& types : mixes) {
     const std::string ints = folder.write("q.gguf", quantised_model(types));
     const std::string plain = folder.write("f.gguf", dequantised(ints));
-    const Told a = run(ints, std::nullopt, prompt_of(256)), b = run(plain, DType::F32, prompt_of(256));
+    const Told a = greedy(ints, std::nullopt, prompt_of(256)), b = greedy(plain, DType::F32, prompt_of(256));
     double sum = 0, spread = 0;
     for (size_t i = 0; i < a.prompt_scored.size(); ++i) {
       sum += std::abs(a.prompt_scored[i].logprob - b.prompt_scored[i].logprob);
@@ -308,7 +282,7 @@ TEST(stories260K_from_either_file) {
   for (const std::string& path : {folder, folder + "/stories260K-f32.gguf"})
     for (const Json& c : file.at("cases").array()) {
       const std::vector<int32_t> expected = test::ids_of(c.at("generated_ids"));
-      CHECK(run(path, std::nullopt, test::ids_of(c.at("prompt_ids")), static_cast<int>(expected.size())).tokens ==
+      CHECK(greedy(path, std::nullopt, test::ids_of(c.at("prompt_ids")), static_cast<int>(expected.size())).tokens ==
             expected);
     }
 }

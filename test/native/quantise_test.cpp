@@ -7,6 +7,7 @@
 #include "backend/parts.h"
 #include "backend/quantise.h"
 #include "ops_cases.h"
+#include "quant_cases.h"
 #include "test.h"
 
 using namespace gattling;
@@ -110,8 +111,17 @@ TEST(dense_parts_become_integers_and_the_rest_stays) {
 }
 
 TEST(bytes_are_planned) {
-  CHECK(quantised_bytes(Quantization::None, DType::BF16, 1000, 100) == 1000);
-  CHECK(quantised_bytes(Quantization::Int8, DType::BF16, 64000, 0) == 34000);
-  CHECK(quantised_bytes(Quantization::Int4, DType::BF16, 64000, 32000) == 17000 + 9000);
-  CHECK(quantised_bytes(Quantization::Int4G128, DType::F32, 128000, 0) == 16500);
+  Random random(9);
+  const Stored wide(random, DType::BF16, {100, 640});
+  const auto bytes = [&](Use use, Quantization quantization) {
+    return packed_bytes(QuantisedParts(use, {&wide.tensor, 1}, quantization).parts()[0]);
+  };
+  CHECK(bytes(Use::Down, Quantization::Int8) == 64000 + 2000 * 2);
+  CHECK(bytes(Use::Down, Quantization::Int4) == 32000 + 2000 * 2);
+  CHECK(bytes(Use::Down, Quantization::Int4G128) == 32000 + 500 * 2);
+  CHECK(bytes(Use::Head, Quantization::Int4) == 64000 + 2000 * 2);
+  for (const bool halves : {false, true}) {
+    const ops::RandomInts ints(random, {.bits = 4, .group = 64, .offsets = true, .halves = halves}, 10, 100);
+    CHECK(packed_bytes(ints.tensor()) == 10 * (50 + 2 * (halves ? 4 : 8)));
+  }
 }

@@ -49,7 +49,7 @@ TEST(empty_tensors_and_scalars) {
 
 TEST(hostile_headers) {
   const Hostile table[] = {
-      {"tensor \"a\" has as its dtype the string \"I64\"; supported are F32, BF16 and F16",
+      {"tensor \"a\" has as its dtype the string \"I64\"; supported are F32, BF16 and F16, and I32 for packed integers",
        "{\"a\":" + entry("I64", "[2]", "[0,16]") + "}"},
       {"has as its dtype null", R"({"a":{"dtype":null,"shape":[4],"data_offsets":[0,16]}})"},
       {"takes 12 bytes by its shape and dtype, but its data_offsets span 16",
