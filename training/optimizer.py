@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+import parallel
+
 
 @torch.no_grad()
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -23,12 +25,14 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
+        """Of the gradients of all processes, each makes its share of the matrices orthogonal."""
         for group in self.param_groups:
             shapes: dict[torch.Size, list[Tensor]] = {}
             for parameter in group["params"]:
                 shapes.setdefault(parameter.shape, []).append(parameter)
-            for (rows, columns), parameters in shapes.items():
-                updates = orthogonal(torch.stack([self._direction(p, group["momentum"]) for p in parameters]))
+            stacks = [torch.stack([self._direction(p, group["momentum"]) for p in same]) for same in shapes.values()]
+            parallel.add_up([_share_of(stack) for stack in stacks])
+            for (rows, columns), parameters, updates in zip(shapes, shapes.values(), stacks):
                 for parameter, update in zip(parameters, updates):
                     parameter.mul_(1 - group["lr"] * group["decay"])
                     parameter.add_(update, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
@@ -38,3 +42,12 @@ class Muon(torch.optim.Optimizer):
         velocity = self.state[parameter].setdefault("velocity", torch.zeros_like(parameter))
         velocity.lerp_(parameter.grad, 1 - momentum)
         return parameter.grad.lerp(velocity, momentum)
+
+
+def _share_of(stack: Tensor) -> Tensor:
+    """Replaces this process's part of the stack by what is orthogonal, and the others' by zero."""
+    mine = slice(parallel.rank(), None, parallel.processes())
+    part = orthogonal(stack[mine])
+    stack.zero_()
+    stack[mine] = part
+    return stack

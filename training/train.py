@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 import dialogues
 import model as llama
+import parallel
 from optimizer import Muon
 from tokens import Encoder
 
@@ -20,7 +21,8 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 # Peak learning rates of Muon (matrices) and AdamW (embeddings and norms).
 RATES = {"pretrain": (0.02, 3e-3), "sft": (0.02, 3e-3), "gatt": (0.015, 2.5e-3)}
-BATCH_TOKENS = 3072
+# Of each process.
+BATCH_TOKENS = 1024
 
 
 def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Iterator[Sequence]:
@@ -84,18 +86,22 @@ def train(model: llama.Llama, stream: Iterator[Batch], tokens: int, rates: tuple
             optimizer.param_groups[0]["lr"] = rate * scale
         loss = loss_of(model, ids, weights)
         loss.backward()
+        totals = torch.tensor([loss.item(), float(ids.numel())])
+        gradients = [p.grad.div_(parallel.processes()) for p in model.parameters()]
+        parallel.add_up([*gradients, totals])
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
-        seen, step = seen + ids.numel(), step + 1
-        average += (loss.item() - average) * (1 if step == 1 else 0.05)
-        if step % 25 == 0:
+        seen, step = seen + int(totals[1]), step + 1
+        average += (totals[0].item() / parallel.processes() - average) * (1 if step == 1 else 0.05)
+        if step % 50 == 0 and parallel.rank() == 0:
             passed = time.monotonic() - begun
             print(f"step {step}  tokens {seen / 1e6:.2f} M  loss {average:.4f}  {seen / passed:.0f} tokens/s", flush=True)
-        if step % 200 == 0:
+        if step % 500 == 0:
             save()
     save()
-    print(json.dumps({"tokens": seen, "steps": step, "loss": average, "seconds": round(time.monotonic() - begun)}), flush=True)
+    if parallel.rank() == 0:
+        print(json.dumps({"tokens": seen, "steps": step, "loss": average, "seconds": round(time.monotonic() - begun)}), flush=True)
 
 
 def main() -> None:
@@ -107,17 +113,24 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--tokens", type=float, required=True)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
+    parallel.run(args.processes, run, args)
+
+
+def run(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     encoder = Encoder(args.tokenizer)
     model = llama.Llama()
     if args.start is not None:
         model.load_state_dict(torch.load(args.start / "state.pt"))
-    stream = batches(sequences(args.stage, encoder, args.seed, args.data), model.shape.context, Random(args.seed))
+    seed = args.seed * 1000 + parallel.rank()
+    stream = batches(sequences(args.stage, encoder, seed, args.data), model.shape.context, Random(seed))
 
     def save() -> None:
-        llama.save(model, args.out, encoder.bos, encoder.eos)
-        torch.save(model.state_dict(), args.out / "state.pt")
+        if parallel.rank() == 0:
+            llama.save(model, args.out, encoder.bos, encoder.eos)
+            torch.save(model.state_dict(), args.out / "state.pt")
 
     train(model, stream, int(args.tokens), RATES[args.stage], save)
 
