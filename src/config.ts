@@ -204,6 +204,18 @@ export const InspectConfig = Type.Object({
 });
 export type InspectConfig = Static<typeof InspectConfig>;
 
+export const ConvertConfig = Type.Object({
+  model: Type.String({ positional: true, placeholder: 'MODEL', description: 'Folder of a Hugging Face model.' }),
+  out: Type.String({ positional: true, placeholder: 'OUT', description: 'The .gguf file to write; it must not be there yet.' }),
+  type: Type.Enum(['auto', 'f32', 'f16', 'bf16', 'q8_0', 'q4_0'], {
+    default: 'auto',
+    description: 'Type of the matrices; auto is as they are stored. Norms and biases are float32.',
+  }),
+  logLevel,
+  config: file,
+});
+export type ConvertConfig = Static<typeof ConvertConfig>;
+
 const share = (description: string, options: { default: number }) =>
   Type.Number({ minimum: 0, maximum: 1, placeholder: 'P', description, ...options });
 const path = (description: string) => Type.String({ placeholder: 'FILE', description });

@@ -1,5 +1,5 @@
-// The module: readGguf, and createEngine and synth, which work off the JavaScript thread and report their progress on
-// it.
+// The module: readGguf, and createEngine, synth and convert, which work off the JavaScript thread and report their
+// progress on it.
 #include <napi.h>
 
 #include <chrono>
@@ -12,6 +12,7 @@
 #include "addon/convert.h"
 #include "addon/engine_object.h"
 #include "addon/gguf.h"
+#include "model/gguf_convert.h"
 #include "model/synth.h"
 
 namespace gattling::addon {
@@ -87,6 +88,10 @@ Napi::Object options_argument(const Napi::CallbackInfo& info) {
   return info[0].As<Napi::Object>();
 }
 
+Job::Finish number_of(std::shared_ptr<uint64_t> bytes) {
+  return [bytes](Napi::Env env) -> Napi::Value { return Napi::Number::New(env, static_cast<double>(*bytes)); };
+}
+
 Napi::Value create_engine(const Napi::CallbackInfo& info) {
   struct State {
     EngineOptions options;
@@ -118,14 +123,33 @@ Napi::Value synth_model(const Napi::CallbackInfo& info) {
                       seed = get_size(options, "seed")](const Job::Report& report) {
     *written = synth(config, out, seed, report);
   };
-  const auto finish = [written](Napi::Env env) -> Napi::Value {
-    return Napi::Number::New(env, static_cast<double>(*written));
+  return run(new Job(function_argument(info, 1, "onProgress"), "weights", write, number_of(written)));
+}
+
+Napi::Value convert_model(const Napi::CallbackInfo& info) {
+  const Napi::Object options = options_argument(info);
+  const Napi::Value fields = options.Get("fields");
+  if (!fields.IsTypedArray()) throw Napi::TypeError::New(info.Env(), "fields must be a Uint8Array");
+  const Napi::Uint8Array bytes = fields.As<Napi::Uint8Array>();
+  GgufConversion conversion;
+  conversion.folder = get_string(options, "folder");
+  conversion.out = get_string(options, "out");
+  conversion.fields.assign(reinterpret_cast<const char*>(bytes.Data()), bytes.ByteLength());
+  conversion.n_fields = get_size(options, "numFields");
+  const std::string type = get_string(options, "type");
+  conversion.type = written_type(type);
+  if (!conversion.type && type != "auto")
+    throw Napi::TypeError::New(info.Env(), "type must be auto, or one that is written");
+  auto written = std::make_shared<uint64_t>(0);
+  const auto write = [written, conversion](const Job::Report& report) {
+    *written = convert_to_gguf(conversion, report);
   };
-  return run(new Job(function_argument(info, 1, "onProgress"), "weights", write, finish));
+  return run(new Job(function_argument(info, 1, "onProgress"), "weights", write, number_of(written)));
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(EngineObject::define(env))));
+  exports["convert"] = Napi::Function::New<convert_model>(env, "convert");
   exports["createEngine"] = Napi::Function::New<create_engine>(env, "createEngine");
   exports["readGguf"] = Napi::Function::New<read_gguf>(env, "readGguf");
   exports["synth"] = Napi::Function::New<synth_model>(env, "synth");

@@ -94,6 +94,20 @@ std::string hugging_face_name(std::string_view name) {
   return layer && is_index(index) ? concat("model.layers.", index, '.', layer->ours, suffix) : "";
 }
 
+std::string gguf_name(std::string_view name) {
+  constexpr std::string_view kTheirs = "model.layers.";
+  const size_t suffix = std::min(name.size(), name.rfind('.'));
+  const auto rename = [&](std::span<const Name> names, std::string_view stem) {
+    const auto at = std::ranges::find(names, stem, &Name::ours);
+    return at == names.end() ? std::string(stem) : std::string(at->theirs);
+  };
+  const std::string_view stem = name.substr(0, suffix), rest = name.substr(suffix);
+  if (!name.starts_with(kTheirs)) return rename(kTop, stem) + std::string(rest);
+  const size_t dot = std::min(stem.size(), stem.find('.', kTheirs.size()));
+  const std::string_view index = stem.substr(kTheirs.size(), dot - kTheirs.size());
+  return concat(kLayerPrefix, index, '.', rename(kLayer, stem.substr(std::min(stem.size(), dot + 1))), rest);
+}
+
 std::vector<Gguf> open_gguf(const std::string& path) {
   std::vector<Gguf> files;
   files.emplace_back(path);

@@ -14,6 +14,8 @@ namespace gattling {
 // "blk.0.attn_q.weight" -> "model.layers.0.self_attn.q_proj.weight"; empty for what no supported model has, and for
 // what belongs to no weight of a layer its own name ("rope_freqs.weight").
 std::string hugging_face_name(std::string_view name);
+// The other way; of a name that no supported model has, itself.
+std::string gguf_name(std::string_view name);
 
 // All files of a model, the first of which is `path`: one, or the parts that llama-gguf-split made
 // (NAME-00001-of-00003.gguf ..), which must be there and belong together.

@@ -63,7 +63,8 @@ class EntryReader {
       if (value.string() == "F16") return DType::F16;
       if (value.string() == "I32") return DType::Int32;
     }
-    fail(where_, " has as its dtype ", value.describe(), "; supported are F32, BF16 and F16, and I32 for packed integers");
+    fail(where_, " has as its dtype ", value.describe(),
+         "; supported are F32, BF16 and F16, and I32 for packed integers");
   }
 
   std::vector<int64_t> shape() const {

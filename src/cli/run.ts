@@ -2,6 +2,7 @@
 import type { TObject } from 'typebox';
 import {
   ChatConfig,
+  ConvertConfig,
   GattConfig,
   InspectConfig,
   ListConfig,
@@ -78,6 +79,12 @@ export const commands: Readonly<Record<string, Command>> = {
     'Print what a .gguf file holds: metadata, tensors with types and sizes, and the memory that serving it takes.',
     InspectConfig,
     async () => (await import('./inspect.ts')).runInspect,
+  ),
+  convert: command(
+    'gattling convert MODEL OUT [flags]',
+    'Write a model folder as one .gguf file, which other programs read, too.',
+    ConvertConfig,
+    async () => (await import('./convert.ts')).runConvert,
   ),
   synth: command(
     'gattling synth --shape NAME|FILE --out DIR [flags]',

@@ -59,7 +59,7 @@ function fromFlags(fields: readonly Field[], argv: readonly string[]): Values {
     [...known].map(([name, { type }]) => [name, { type: type === 'boolean' ? ('boolean' as const) : ('string' as const) }]),
   );
   const { tokens } = parseArgs({ args: [...argv], options, strict: false, allowPositionals: true, tokens: true });
-  const positional = fields.find((field) => field.positional);
+  const positionals = fields.filter((field) => field.positional);
   const values: Values = {};
   for (const token of tokens) {
     if (token.kind === 'option') {
@@ -67,13 +67,18 @@ function fromFlags(fields: readonly Field[], argv: readonly string[]): Values {
       if (!field) throw unknownFlag(token, [...known.keys()]);
       readFlag(values, field, token);
     } else if (token.kind === 'positional') {
-      if (!positional) throw new ConfigError(`"${token.value}" is one argument too many: this command takes flags only.`);
-      if (positional.key in values)
-        throw new ConfigError(`"${token.value}" is one argument too many: one ${positional.placeholder} is enough.`);
+      const positional = positionals.find(({ key }) => !(key in values));
+      if (!positional) throw tooMany(token.value, positionals);
       values[positional.key] = parseText(positional, token.value, positional.placeholder ?? positional.flag);
     }
   }
   return values;
+}
+
+function tooMany(text: string, positionals: readonly Field[]): ConfigError {
+  const names = positionals.map(({ placeholder }) => placeholder);
+  const takes = names.length === 0 ? 'this command takes flags only' : `one ${names.join(' and one ')} is enough`;
+  return new ConfigError(`"${text}" is one argument too many: ${takes}.`);
 }
 
 function fromEnvironment(fields: readonly Field[], env: Environment): Values {

@@ -220,14 +220,33 @@ export interface GgufReader {
   readGguf(path: string): GgufFile;
 }
 
+/** Of a written GGUF file's matrices; auto: as stored. */
+export type ConvertType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0';
+
+export interface ConvertOptions {
+  /** Folder of a Hugging Face model. */
+  folder: string;
+  /** The file to write; it must not be there. */
+  out: string;
+  type: ConvertType;
+  /** Serialised metadata beside what the tensors and config.json say: name, vocabulary, chat template. */
+  fields: Uint8Array;
+  numFields: number;
+}
+
+export interface GgufWriter {
+  /** Writes a GGUF file; resolves to its size. */
+  convert(options: ConvertOptions, onProgress: (progress: Progress) => void): Promise<number>;
+}
+
 /** Built by CMake into build/; found from src/native (tsx, vitest) and from dist/src/native alike. */
-export function loadAddon(): Addon & GgufReader {
+export function loadAddon(): Addon & GgufReader & GgufWriter {
   const require = createRequire(import.meta.url);
   const tried: string[] = [];
   for (const up of ['../../', '../../../']) {
     const file = `${up}build/Release/gattling.node`;
     try {
-      return require(file) as Addon & GgufReader;
+      return require(file) as Addon & GgufReader & GgufWriter;
     } catch (error) {
       tried.push(error instanceof Error ? (error.message.split('\n')[0] ?? file) : file);
     }

@@ -38,6 +38,11 @@ export async function ggufChatTemplate(
   return new JinjaTemplate(found, bosToken ?? '', eosToken ?? '');
 }
 
+/** The text of the model's own template; null when it has none. */
+export async function ownTemplate(folder: string): Promise<string | null> {
+  return (await modelTemplate(folder, await readTokenizerConfig(folder)))?.text ?? null;
+}
+
 interface Found {
   text: string;
   /** For errors and the log. */

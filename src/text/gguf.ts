@@ -1,6 +1,6 @@
 // The vocabulary of a GGUF file as a tokenizer.json: its metadata under "tokenizer." (ggml-org/ggml, docs/gguf.md, "Tokenizer").
 import { checkPieces, MAX_PIECES, type Piece, PieceType, type SentencePieceModel } from './sentencepiece.ts';
-import { addedToken, fromSentencePiece, type Stage, type TokenizerJson } from './tokenizer-json.ts';
+import { addedToken, fromSentencePiece, type Stage, stagesOf, type TokenizerJson } from './tokenizer-json.ts';
 import { TextError } from './types.ts';
 
 export type GgufMetadata = Readonly<Record<string, unknown>>;
@@ -127,6 +127,16 @@ function preTokenizerOf(metadata: GgufMetadata, what: string): PreTokenizer {
   if (known) return known;
   const names = [...PRE_TOKENIZERS.keys()].join(', ');
   throw new TextError(`${what} cuts text as ${JSON.stringify(name)} does ("tokenizer.ggml.pre"); known are ${names}.`);
+}
+
+/** The name of the way in which a byte-level tokenizer.json cuts text; null when GGUF has none for it. */
+export function nameOfPreTokenizer(json: TokenizerJson): string | null {
+  const stages = stagesOf(json.pre_tokenizer);
+  const patterns = stages.flatMap(({ type, pattern }) => (type === 'Split' ? [(pattern as { Regex?: string })?.Regex] : []));
+  for (const [name, known] of PRE_TOKENIZERS) {
+    if (typeof name === 'string' && JSON.stringify(known.patterns) === JSON.stringify(patterns)) return name;
+  }
+  return null;
 }
 
 function splitting(patterns: readonly string[]): Stage {

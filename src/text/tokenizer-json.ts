@@ -162,6 +162,13 @@ function merges({ pieces }: SentencePieceModel): [string, string][] {
   return candidates.map(({ pair }) => pair);
 }
 
+/** A stage, or the stages of a sequence. */
+export function stagesOf(stage: Stage | null): Stage[] {
+  if (!stage) return [];
+  const inner = stage['decoders'] ?? stage['pretokenizers'] ?? stage['normalizers'];
+  return Array.isArray(inner) ? (inner as Stage[]).flatMap(stagesOf) : [stage];
+}
+
 /** The byte of a piece such as "<0x0A>", or -1. */
 export function byteOfPiece(piece: string): number {
   if (!/^<0x[0-9A-F]{2}>$/.test(piece)) return -1;

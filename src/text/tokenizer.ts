@@ -4,7 +4,7 @@ import { type JsEncoding, Tokenizer as Rust } from 'tokenizers';
 import { type GgufMetadata, vocabularyOf } from './gguf.ts';
 import { secretMark } from './private-use.ts';
 import { anyOf, type Extent, spansOf, splitMarkup } from './segments.ts';
-import { parseSentencePiece } from './sentencepiece.ts';
+import { type Piece, parseSentencePiece } from './sentencepiece.ts';
 import { readIfThere, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.ts';
 import { addedToken, checkId, fromSentencePiece, parseTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
 import { type Prompt, type Segment, type Span, TextError, type Tokenizer } from './types.ts';
@@ -13,10 +13,12 @@ import { Vocabulary } from './vocabulary.ts';
 /** Where a text gets SentencePiece's dummy prefix: at its start, also after every control token, or as tokenizer.json says. */
 type Prefix = 'start' | 'each' | 'inside';
 
-interface Source {
+export interface Source {
   json: TokenizerJson;
   /** The file, for errors. */
   path: string;
+  /** Of a tokenizer.model: its own pieces. */
+  pieces?: readonly Piece[];
   prefix: Prefix;
   bosToken: string | null;
   eosToken: string | null;
@@ -25,14 +27,19 @@ interface Source {
 }
 
 /** From tokenizer.json, or from tokenizer.model where that is all there is. */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
+export const loadTokenizer = async (folder: string): Promise<Tokenizer> => tokenizerOf(await readSource(folder));
+
+export const tokenizerOf = (source: Source): Promise<Tokenizer> => LlamaTokenizer.load(source);
+
+/** Of the two files the one that is there; of both, `preferred`. */
+export async function readSource(folder: string, preferred: keyof typeof READERS = 'tokenizer.json'): Promise<Source> {
   const config = await readTokenizerConfig(folder);
-  const jsonPath = join(folder, 'tokenizer.json');
-  const json = await readIfThere(jsonPath);
-  if (json !== null) return LlamaTokenizer.load(sourceFromJson(json.toString(), jsonPath, config));
-  const modelPath = join(folder, 'tokenizer.model');
-  const model = await readIfThere(modelPath);
-  if (model !== null) return LlamaTokenizer.load(sourceFromSentencePiece(model, modelPath, config));
+  const other = preferred === 'tokenizer.json' ? 'tokenizer.model' : 'tokenizer.json';
+  for (const name of [preferred, other] as const) {
+    const path = join(folder, name);
+    const file = await readIfThere(path);
+    if (file !== null) return READERS[name](file, path, config);
+  }
   throw new TextError(`${folder} has neither tokenizer.json nor tokenizer.model; one of them is needed.`);
 }
 
@@ -42,9 +49,11 @@ export function ggufTokenizer(metadata: GgufMetadata, path: string): Promise<Tok
   return LlamaTokenizer.load({ ...source, path, prefix: hasPrefix ? 'each' : 'inside' });
 }
 
-function sourceFromJson(text: string, path: string, config: TokenizerConfig): Source {
+const READERS = { 'tokenizer.json': sourceFromJson, 'tokenizer.model': sourceFromSentencePiece };
+
+function sourceFromJson(file: Buffer, path: string, config: TokenizerConfig): Source {
   const { bosToken = null, eosToken = null, addBos, addEos } = config;
-  const json = withSpecials(parseTokenizerJson(text, path), config, path);
+  const json = withSpecials(parseTokenizerJson(file.toString(), path), config, path);
   return { json, path, prefix: 'inside', bosToken, eosToken, addBos, addEos };
 }
 
@@ -54,7 +63,8 @@ function sourceFromSentencePiece(file: Uint8Array, path: string, config: Tokeniz
   const { bosToken = model.pieces[model.bosId]?.text ?? null, eosToken = model.pieces[model.eosId]?.text ?? null } = config;
   const { addBos = true, addEos } = config;
   const prefix = !model.addDummyPrefix ? 'inside' : config.legacy ? 'each' : 'start';
-  return { json: withSpecials(fromSentencePiece(model), config, path), path, prefix, bosToken, eosToken, addBos, addEos };
+  const json = withSpecials(fromSentencePiece(model), config, path);
+  return { json, path, pieces: model.pieces, prefix, bosToken, eosToken, addBos, addEos };
 }
 
 /** Adds the tokens that only the config knows, and makes those that it names as special so. */

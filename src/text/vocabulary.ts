@@ -1,5 +1,5 @@
 // Ids to bytes: a table built once from the vocabulary, since a token's bytes do not depend on its neighbours.
-import { byteOfPiece, type Stage, type TokenizerJson } from './tokenizer-json.ts';
+import { byteOfPiece, type Stage, stagesOf, type TokenizerJson } from './tokenizer-json.ts';
 import { TextError } from './types.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -54,23 +54,16 @@ export class Vocabulary {
 
 /** The two alphabets of the Llama family, told apart by how their files say text is put together again. */
 function decoderOf({ decoder, pre_tokenizer, model }: TokenizerJson, what: string): (piece: string) => Uint8Array {
-  if (stages(decoder).some(({ type }) => type === 'ByteFallback' || type === 'Metaspace') || model.byte_fallback)
+  if (stagesOf(decoder).some(({ type }) => type === 'ByteFallback' || type === 'Metaspace') || model.byte_fallback)
     return pieceBytes;
-  if ([...stages(decoder), ...stages(pre_tokenizer)].some(({ type }) => type === 'ByteLevel')) return byteLevelBytes;
+  if ([...stagesOf(decoder), ...stagesOf(pre_tokenizer)].some(({ type }) => type === 'ByteLevel')) return byteLevelBytes;
   throw new TextError(
     `${what} has a decoder of an unknown kind (${decoder?.type ?? 'none'}); SentencePiece's (Metaspace or ByteFallback) and GPT-2's (ByteLevel) are known.`,
   );
 }
 
-/** A stage, or the stages of a sequence. */
-function stages(stage: Stage | null): Stage[] {
-  if (!stage) return [];
-  const inner = stage['decoders'] ?? stage['pretokenizers'];
-  return Array.isArray(inner) ? (inner as Stage[]).flatMap(stages) : [stage];
-}
-
 function stripsSpace(decoder: Stage | null): boolean {
-  return stages(decoder).some((stage) => {
+  return stagesOf(decoder).some((stage) => {
     if (stage.type === 'Strip') return stage['content'] === ' ' && Number(stage['start']) > 0;
     return stage.type === 'Metaspace' && stage['prepend_scheme'] !== 'never' && stage['add_prefix_space'] !== false;
   });
