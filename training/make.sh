@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes models/demo from nothing: `sh training/make.sh`. About 90 minutes on two quiet cores. Each step leaves its result in training/out and is
+# Makes models/demo from nothing: `sh training/make.sh`. About 80 minutes on two quiet cores. Each step leaves its result in training/out and is
 # skipped when that is there. Needs Python 3.11 or later and the built server (npm ci).
 set -eu
 cd "$(dirname "$0")"
@@ -7,7 +7,7 @@ out=${OUT:-out}
 port=${PORT:-8123}
 python=$out/venv/bin/python
 demo=../models/demo
-tokens_pretrain=2.5e6 tokens_sft=6.5e6 tokens_gatt=2.2e6
+tokens_pretrain=2.5e6 tokens_sft=4.5e6 tokens_gatt=2e6
 
 # step NAME COMMAND...: once.
 step() {

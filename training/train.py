@@ -50,7 +50,9 @@ def encode_any(encoder: Encoder, text: list[dict] | str | dialogues.Exercises) -
 
 
 def batches(stream: Iterator[Sequence], context: int, rng: Random) -> Iterator[Batch]:
-    """ids and weights [rows, length] of sequences of about one length, so that little is padding."""
+    """ids and weights [rows, length] of sequences of about one length, so that little is padding. All processes draw the same
+    stream and take neighbours of it, so that none waits for a longer batch."""
+    n = parallel.processes()
     while True:
         pool = sorted((next(stream) for _ in range(1024)), key=lambda sequence: len(sequence[0]))
         groups: list[list[Sequence]] = [[]]
@@ -58,8 +60,10 @@ def batches(stream: Iterator[Sequence], context: int, rng: Random) -> Iterator[B
             if groups[-1] and len(sequence[0]) * (len(groups[-1]) + 1) > BATCH_TOKENS:
                 groups.append([])
             groups[-1].append(sequence)
-        rng.shuffle(groups)
-        for group in groups:
+        steps = [groups[first : first + n] for first in range(len(groups) % n, len(groups), n)]
+        rng.shuffle(steps)
+        for step in steps:
+            group = step[parallel.rank()]
             length = min(context, max(len(ids) for ids, _ in group))
             pad = [((ids + [0] * length)[:length], (weights + [0.0] * length)[:length]) for ids, weights in group]
             yield torch.tensor([ids for ids, _ in pad]), torch.tensor([weights for _, weights in pad])
@@ -124,8 +128,7 @@ def run(args: argparse.Namespace) -> None:
     model = llama.Llama()
     if args.start is not None:
         model.load_state_dict(torch.load(args.start / "state.pt"))
-    seed = args.seed * 1000 + parallel.rank()
-    stream = batches(sequences(args.stage, encoder, seed, args.data), model.shape.context, Random(seed))
+    stream = batches(sequences(args.stage, encoder, args.seed, args.data), model.shape.context, Random(args.seed))
 
     def save() -> None:
         if parallel.rank() == 0:
