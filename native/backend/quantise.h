@@ -30,8 +30,8 @@ class QuantisedParts {
   std::vector<std::unique_ptr<Quantised>> owned_;
 };
 
-// The scale of 4- or 8-bit integers that gives x [n] least squared error, and the integers. Scales are rounded to fp16
-// unless that costs them more than one part in 256.
+// The scale of 4- or 8-bit integers that gives x [n], n at most 128, least squared error, and the integers. Scales are
+// rounded to fp16 unless that costs them more than one part in 256.
 float quantise_group(int bits, std::span<const float> x, int8_t* q);
 
 // Bytes of a quantised matrix [n, k] once its integers, scales and offsets are packed. The scales of its first groups
