@@ -216,6 +216,29 @@ export const ConvertConfig = Type.Object({
 });
 export type ConvertConfig = Static<typeof ConvertConfig>;
 
+export const QuantizeConfig = Type.Object({
+  model: Type.String({
+    positional: true,
+    placeholder: 'MODEL',
+    description: 'Folder of a Hugging Face model, not quantised yet.',
+  }),
+  out: Type.String({
+    positional: true,
+    placeholder: 'OUT',
+    description: 'Folder to write; when an earlier run was cut there, it goes on.',
+  }),
+  quantization: Type.Enum(['int8', 'int4', 'int4-g128'], {
+    default: 'int4',
+    description: 'Integers of 8 or 4 bits, a scale for 32 of them or 128; embedding and head stay as they are.',
+  }),
+  text: Type.Optional(
+    Type.String({ placeholder: 'FILE', description: 'Text of which the perplexity is printed, before and after.' }),
+  ),
+  logLevel,
+  config: file,
+});
+export type QuantizeConfig = Static<typeof QuantizeConfig>;
+
 const share = (description: string, options: { default: number }) =>
   Type.Number({ minimum: 0, maximum: 1, placeholder: 'P', description, ...options });
 const path = (description: string) => Type.String({ placeholder: 'FILE', description });

@@ -13,6 +13,7 @@
 #include "addon/engine_object.h"
 #include "addon/gguf.h"
 #include "model/gguf_convert.h"
+#include "model/quantize_folder.h"
 #include "model/synth.h"
 
 namespace gattling::addon {
@@ -147,10 +148,34 @@ Napi::Value convert_model(const Napi::CallbackInfo& info) {
   return run(new Job(function_argument(info, 1, "onProgress"), "weights", write, number_of(written)));
 }
 
+Napi::Value quantize_model(const Napi::CallbackInfo& info) {
+  const Napi::Object options = options_argument(info);
+  const FolderQuantization wanted{get_string(options, "folder"), get_string(options, "out"),
+                                  get_quantization(options, "quantization")};
+  auto written = std::make_shared<QuantizedFolder>();
+  const auto write = [written, wanted](const Job::Report& report) { *written = quantize_folder(wanted, report); };
+  const auto finish = [written](Napi::Env env) -> Napi::Value {
+    Napi::Object out = Napi::Object::New(env);
+    out["bytes"] = static_cast<double>(written->bytes);
+    out["numKept"] = written->n_kept;
+    const Napi::Array tensors = Napi::Array::New(env, written->tensors.size());
+    for (uint32_t i = 0; i < written->tensors.size(); ++i) {
+      Napi::Object tensor = Napi::Object::New(env);
+      tensor["name"] = written->tensors[i].name;
+      tensor["error"] = written->tensors[i].error;
+      tensors.Set(i, tensor);
+    }
+    out["tensors"] = tensors;
+    return out;
+  };
+  return run(new Job(function_argument(info, 1, "onProgress"), "weights", write, finish));
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(EngineObject::define(env))));
   exports["convert"] = Napi::Function::New<convert_model>(env, "convert");
   exports["createEngine"] = Napi::Function::New<create_engine>(env, "createEngine");
+  exports["quantize"] = Napi::Function::New<quantize_model>(env, "quantize");
   exports["readGguf"] = Napi::Function::New<read_gguf>(env, "readGguf");
   exports["synth"] = Napi::Function::New<synth_model>(env, "synth");
   return exports;

@@ -56,13 +56,6 @@ std::optional<DType> get_dtype(const Napi::Object& object, const char* key) {
   return std::nullopt;
 }
 
-Quantization get_quantization(const Napi::Object& object, const char* key) {
-  const std::string name = get_string(object, key);
-  for (Quantization value : {Quantization::None, Quantization::Int8, Quantization::Int4, Quantization::Int4G128})
-    if (name == name_of(value)) return value;
-  expected(object, key, "none, int8, int4 or int4-g128");
-}
-
 FakeOptions to_fake(const Napi::Object& fake, const LoadOptions& load) {
   FakeOptions options;
   options.vocab_size = get_int(fake, "vocabSize");
@@ -85,6 +78,13 @@ Array from_vector(Napi::Env env, const std::vector<T>& values) {
 }
 
 }  // namespace
+
+Quantization get_quantization(const Napi::Object& object, const char* key) {
+  const std::string name = get_string(object, key);
+  for (Quantization value : {Quantization::None, Quantization::Int8, Quantization::Int4, Quantization::Int4G128})
+    if (name == name_of(value)) return value;
+  expected(object, key, "none, int8, int4 or int4-g128");
+}
 
 std::string get_string(const Napi::Object& object, const char* key) {
   const Napi::Value value = object.Get(key);

@@ -29,5 +29,6 @@ Napi::Object from_events(Napi::Env env, const Events& events);
 std::string get_string(const Napi::Object& object, const char* key);
 double get_number(const Napi::Object& object, const char* key);
 uint64_t get_size(const Napi::Object& object, const char* key);
+Quantization get_quantization(const Napi::Object& object, const char* key);
 
 }  // namespace gattling::addon

@@ -7,6 +7,7 @@ import {
   InspectConfig,
   ListConfig,
   PullConfig,
+  QuantizeConfig,
   RmConfig,
   ServeConfig,
   SynthConfig,
@@ -85,6 +86,12 @@ export const commands: Readonly<Record<string, Command>> = {
     'Write a model folder as one .gguf file, which other programs read, too.',
     ConvertConfig,
     async () => (await import('./convert.ts')).runConvert,
+  ),
+  quantize: command(
+    'gattling quantize MODEL OUT [flags]',
+    "Write a model folder with its linear layers as integers in GPTQ's layout, and print what each loses.",
+    QuantizeConfig,
+    async () => (await import('./quantize.ts')).runQuantize,
   ),
   synth: command(
     'gattling synth --shape NAME|FILE --out DIR [flags]',

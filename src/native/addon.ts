@@ -239,14 +239,35 @@ export interface GgufWriter {
   convert(options: ConvertOptions, onProgress: (progress: Progress) => void): Promise<number>;
 }
 
+export interface QuantizeOptions {
+  /** Folder of a Hugging Face model of plain weights. */
+  folder: string;
+  /** A folder without config.json; shards that it holds already are kept. */
+  out: string;
+  quantization: Exclude<QuantizationName, 'none'>;
+}
+
+export interface QuantizedWeights {
+  bytes: number;
+  /** Shards that were there. */
+  numKept: number;
+  /** Packed now: sqrt(sum (w - w')^2 / sum w^2) of each. */
+  tensors: { name: string; error: number }[];
+}
+
+export interface Quantizer {
+  /** Writes weights as packed integers of GPTQ: shards and their index. */
+  quantize(options: QuantizeOptions, onProgress: (progress: Progress) => void): Promise<QuantizedWeights>;
+}
+
 /** Built by CMake into build/; found from src/native (tsx, vitest) and from dist/src/native alike. */
-export function loadAddon(): Addon & GgufReader & GgufWriter {
+export function loadAddon(): Addon & GgufReader & GgufWriter & Quantizer {
   const require = createRequire(import.meta.url);
   const tried: string[] = [];
   for (const up of ['../../', '../../../']) {
     const file = `${up}build/Release/gattling.node`;
     try {
-      return require(file) as Addon & GgufReader & GgufWriter;
+      return require(file) as Addon & GgufReader & GgufWriter & Quantizer;
     } catch (error) {
       tried.push(error instanceof Error ? (error.message.split('\n')[0] ?? file) : file);
     }
