@@ -1,6 +1,6 @@
 // A model folder of plain weights becomes one of packed integers, in GPTQ's layout: the weights are written natively, what
 // stands around them is copied, and config.json, without which a folder is no model, comes last.
-import { copyFile, mkdir, readdir, rename, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Progress, QuantizationName, QuantizedWeights, Quantizer } from '../native/addon.ts';
 import { ModelError, readObject } from './read.ts';
@@ -37,7 +37,11 @@ export async function quantize(
   if (await stat(join(target, 'config.json')).catch(() => null))
     throw new ModelError(`"${out}" holds a model already; give another folder, or remove it first.`);
   await mkdir(target, { recursive: true });
-  for (const name of (await readdir(path)).filter(isCopied)) await copyFile(join(path, name), join(target, name));
+  for (const name of (await readdir(path)).filter(isCopied)) {
+    // What an earlier run copied may be read-only, as its source is.
+    await rm(join(target, name), { force: true });
+    await copyFile(join(path, name), join(target, name));
+  }
   const written = await addon.quantize({ folder: path, out: target, quantization }, onProgress);
   const form = { quant_method: 'gptq', ...FORMS[quantization], desc_act: false, sym: true, lm_head: false };
   const file = join(target, 'config.json');

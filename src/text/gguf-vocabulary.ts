@@ -31,7 +31,7 @@ const SAMPLES = [
  */
 export async function ggufVocabulary(folder: string, size: number, eosIds: readonly number[]): Promise<GgufMetadata> {
   const source = await readSource(folder, 'tokenizer.model');
-  const tokenizer = await tokenizerOf(source);
+  const tokenizer = tokenizerOf(source);
   const template = await ownTemplate(folder);
   const { texts, types } = tokensOf(source.json, size, source.path);
   const unknownId = types.indexOf(PieceType.unknown);

@@ -55,6 +55,12 @@ export function parseTokenizerJson(text: string, what: string): TokenizerJson {
   }
   if (!isRecord(model['vocab'])) throw new TextError(`${what} has no "model.vocab"; it must map pieces to ids.`);
   if (!Array.isArray(model['merges'])) throw new TextError(`${what} has no "model.merges"; it must be a list of pairs.`);
+  const strange = model['merges'].find((merge) => !isMerge(merge));
+  if (strange !== undefined)
+    throw new TextError(`${what} has the merge ${JSON.stringify(strange)?.slice(0, 80)}; merges are pairs of pieces.`);
+  // No model of the Llama family has them, and the library cuts pieces by their lengths without looking.
+  for (const key of ['continuing_subword_prefix', 'end_of_word_suffix'])
+    if ((model[key] ?? '') !== '') throw new TextError(`${what} has a "model.${key}"; expected is null.`);
   const added = json['added_tokens'] ?? [];
   if (!Array.isArray(added) || !added.every(isAdded)) {
     throw new TextError(`${what}: "added_tokens" must be a list of tokens, each with an "id" and a "content".`);
@@ -68,6 +74,10 @@ export function parseTokenizerJson(text: string, what: string): TokenizerJson {
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+const isMerge = (merge: unknown): boolean =>
+  typeof merge === 'string' ||
+  (Array.isArray(merge) && merge.length === 2 && merge.every((piece) => typeof piece === 'string'));
 
 function isAdded(token: unknown): boolean {
   return isRecord(token) && typeof token['content'] === 'string' && token['content'] !== '' && typeof token['id'] === 'number';
@@ -165,8 +175,45 @@ function merges({ pieces }: SentencePieceModel): [string, string][] {
 /** A stage, or the stages of a sequence. */
 export function stagesOf(stage: Stage | null): Stage[] {
   if (!stage) return [];
-  const inner = stage['decoders'] ?? stage['pretokenizers'] ?? stage['normalizers'];
+  const inner = stage['decoders'] ?? stage['pretokenizers'] ?? stage['normalizers'] ?? stage['processors'];
   return Array.isArray(inner) ? (inner as Stage[]).flatMap(stagesOf) : [stage];
+}
+
+/**
+ * The ids that a post-processor puts around a text. It is read here and not left to the library, which ends the process over a
+ * template that names a token it lacks.
+ */
+export function frameOf({ post_processor }: TokenizerJson, what: string): { before: number[]; after: number[] } {
+  const frame = { before: [] as number[], after: [] as number[] };
+  for (const stage of stagesOf(post_processor)) {
+    if (stage.type === 'ByteLevel') continue;
+    const { before, after } = partsOf(stage, what);
+    frame.before.unshift(...before);
+    frame.after.push(...after);
+  }
+  return frame;
+}
+
+function partsOf(stage: Stage, what: string): { before: number[]; after: number[] } {
+  const wrong = new TextError(`${what}: "post_processor" of type ${JSON.stringify(stage.type)} is not one that can be read.`);
+  const { single, special_tokens: special, cls, sep } = stage;
+  if (stage.type === 'BertProcessing' || stage.type === 'RobertaProcessing') {
+    if (!Array.isArray(cls) || !Array.isArray(sep)) throw wrong;
+    return { before: idsOf([cls[1]], wrong), after: idsOf([sep[1]], wrong) };
+  }
+  if (stage.type !== 'TemplateProcessing' || !Array.isArray(single) || !isRecord(special)) throw wrong;
+  const at = single.findIndex((piece) => isRecord(piece) && isRecord(piece['Sequence']));
+  if (at < 0) throw wrong;
+  const ids = (piece: unknown) => {
+    const token = isRecord(piece) && isRecord(piece['SpecialToken']) ? special[String(piece['SpecialToken']['id'])] : undefined;
+    return idsOf(isRecord(token) ? token['ids'] : undefined, wrong);
+  };
+  return { before: single.slice(0, at).flatMap(ids), after: single.slice(at + 1).flatMap(ids) };
+}
+
+function idsOf(value: unknown, wrong: TextError): number[] {
+  if (!Array.isArray(value) || !value.every((id) => Number.isInteger(id) && id >= 0 && id < MAX_ID)) throw wrong;
+  return value;
 }
 
 /** The byte of a piece such as "<0x0A>", or -1. */

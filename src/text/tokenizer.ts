@@ -6,7 +6,15 @@ import { secretMark } from './private-use.ts';
 import { anyOf, type Extent, spansOf, splitMarkup } from './segments.ts';
 import { type Piece, parseSentencePiece } from './sentencepiece.ts';
 import { readIfThere, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.ts';
-import { addedToken, checkId, fromSentencePiece, parseTokenizerJson, type TokenizerJson } from './tokenizer-json.ts';
+import {
+  addedToken,
+  checkId,
+  frameOf,
+  fromSentencePiece,
+  parseTokenizerJson,
+  stagesOf,
+  type TokenizerJson,
+} from './tokenizer-json.ts';
 import { type Prompt, type Segment, type Span, TextError, type Tokenizer } from './types.ts';
 import { Vocabulary } from './vocabulary.ts';
 
@@ -29,7 +37,7 @@ export interface Source {
 /** From tokenizer.json, or from tokenizer.model where that is all there is. */
 export const loadTokenizer = async (folder: string): Promise<Tokenizer> => tokenizerOf(await readSource(folder));
 
-export const tokenizerOf = (source: Source): Promise<Tokenizer> => LlamaTokenizer.load(source);
+export const tokenizerOf = (source: Source): Tokenizer => new LlamaTokenizer(source);
 
 /** Of the two files the one that is there; of both, `preferred`. */
 export async function readSource(folder: string, preferred: keyof typeof READERS = 'tokenizer.json'): Promise<Source> {
@@ -44,9 +52,9 @@ export async function readSource(folder: string, preferred: keyof typeof READERS
 }
 
 /** From what a GGUF file says of its tokenizer; `path` names the file in errors. */
-export function ggufTokenizer(metadata: GgufMetadata, path: string): Promise<Tokenizer> {
+export async function ggufTokenizer(metadata: GgufMetadata, path: string): Promise<Tokenizer> {
   const { hasPrefix, ...source } = vocabularyOf(metadata, path);
-  return LlamaTokenizer.load({ ...source, path, prefix: hasPrefix ? 'each' : 'inside' });
+  return tokenizerOf({ ...source, path, prefix: hasPrefix ? 'each' : 'inside' });
 }
 
 const READERS = { 'tokenizer.json': sourceFromJson, 'tokenizer.model': sourceFromSentencePiece };
@@ -101,6 +109,8 @@ function withSecrets(json: TokenizerJson, secrets: ReadonlyMap<string, string>):
     ...json,
     truncation: null,
     padding: null,
+    // What it puts around a text is frameOf's; what is left trims the places of tokens.
+    post_processor: stagesOf(json.post_processor).find(({ type }) => type === 'ByteLevel') ?? null,
     added_tokens: added_tokens.map((token) =>
       token.special ? { ...token, content: secret(token.content), normalized: false, single_word: false } : token,
     ),
@@ -126,11 +136,11 @@ class LlamaTokenizer implements Tokenizer {
   /** Spelling of a control token -> what #rust takes for it. */
   readonly #secrets: ReadonlyMap<string, string>;
   readonly #special: RegExp;
-  /** Ids around a text that is a prompt. */
-  #before: number[] = [];
-  #after: number[] = [];
+  /** Ids around a text that is a prompt: what the post-processor puts there, unless the config says what to put. */
+  readonly #before: readonly number[];
+  readonly #after: readonly number[];
 
-  private constructor({ json, path, prefix, bosToken, eosToken }: Source) {
+  constructor({ json, path, prefix, bosToken, eosToken, addBos, addEos }: Source) {
     this.#vocabulary = new Vocabulary(json, path);
     this.#prefix = prefix;
     const special = json.added_tokens.filter((token) => token.special);
@@ -143,12 +153,9 @@ class LlamaTokenizer implements Tokenizer {
     this.#special = anyOf(this.specialStrings);
     this.bosId = this.#named('bos_token', bosToken, path);
     this.eosId = this.#named('eos_token', eosToken, path);
-  }
-
-  static async load(source: Source): Promise<LlamaTokenizer> {
-    const tokenizer = new LlamaTokenizer(source);
-    await tokenizer.#findFrame(source);
-    return tokenizer;
+    const { before, after } = frameOf(json, path);
+    this.#before = addBos === undefined ? before : withToken(before, this.bosId, addBos);
+    this.#after = addEos === undefined ? after : withToken(after, this.eosId, addEos);
   }
 
   #named(name: string, spelling: string | null, path: string): number | null {
@@ -157,17 +164,6 @@ class LlamaTokenizer implements Tokenizer {
     if (id === undefined)
       throw new TextError(`${path} has no token "${spelling}", which tokenizer_config.json names as "${name}".`);
     return id;
-  }
-
-  /** What the post-processor puts around a text, unless the config says what to put. */
-  async #findFrame({ addBos, addEos }: Source): Promise<void> {
-    const bare = (await this.#rust.encode('a', null, { addSpecialTokens: false })).getIds();
-    const framed = (await this.#rust.encode('a', null, { addSpecialTokens: true })).getIds();
-    const at = framed.findIndex((_, start) => bare.every((id, i) => framed[start + i] === id));
-    this.#before = framed.slice(0, at);
-    this.#after = framed.slice(at + bare.length);
-    if (addBos !== undefined) this.#before = withToken(this.#before, this.bosId, addBos);
-    if (addEos !== undefined) this.#after = withToken(this.#after, this.eosId, addEos);
   }
 
   isSpecial(id: number): boolean {
