@@ -35,7 +35,7 @@ export async function serve(load: (file: string, threads: number) => Promise<Wor
   }
 }
 
-/** Ids that no two prompts share from the first on, so that no cache of prefixes helps. */
+/** Of 200 prompts in a row no two begin alike, so that no cache of prefixes helps; ids that any vocabulary has. */
 export function prompt(number: number, tokens: number): number[] {
   return Array.from({ length: tokens }, (_, i) => 10 + ((number * 119 + i * 31) % 211));
 }

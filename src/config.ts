@@ -205,7 +205,11 @@ export const InspectConfig = Type.Object({
 export type InspectConfig = Static<typeof InspectConfig>;
 
 export const ConvertConfig = Type.Object({
-  model: Type.String({ positional: true, placeholder: 'MODEL', description: 'Folder of a Hugging Face model.' }),
+  model: Type.String({
+    positional: true,
+    placeholder: 'MODEL',
+    description: 'Folder of a Hugging Face model, or its name on the Hub.',
+  }),
   out: Type.String({ positional: true, placeholder: 'OUT', description: 'The .gguf file to write; it must not be there yet.' }),
   type: Type.Enum(['auto', 'f32', 'f16', 'bf16', 'q8_0', 'q4_0'], {
     default: 'auto',

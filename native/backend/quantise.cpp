@@ -161,9 +161,8 @@ uint64_t packed_bytes(const HostTensor& tensor) {
   std::vector<int8_t> q(static_cast<size_t>(looked_at * group));
   std::vector<float> scales(static_cast<size_t>(looked_at)), offsets(scales.size());
   quantised.read(0, 0, looked_at, q.data(), scales.data(), offsets.data());
-  const auto plane = [&](const std::vector<float>& values) { return std::ranges::all_of(values, fits_half) ? 2 : 4; };
-  const int64_t per_group = plane(scales) + (quantised.has_offsets() ? plane(offsets) : 0);
-  return static_cast<uint64_t>(n * (k * quantised.bits() / 8 + groups * per_group));
+  const int64_t scale = std::ranges::all_of(scales, fits_half) ? 2 : 4, offset = quantised.has_offsets() ? 4 : 0;
+  return static_cast<uint64_t>(n * (k * quantised.bits() / 8 + groups * (scale + offset)));
 }
 
 }  // namespace gattling

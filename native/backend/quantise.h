@@ -34,8 +34,8 @@ class QuantisedParts {
 // rounded to fp16 unless that costs them more than one part in 256.
 float quantise_group(int bits, std::span<const float> x, int8_t* q);
 
-// Bytes of a quantised matrix [n, k] once its integers, scales and offsets are packed. The scales of its first groups
-// tell whether fp16 will hold them all.
+// An estimate of the bytes that a quantised matrix [n, k] takes once it is packed, rather too many than too few:
+// offsets are taken for fp32, scales for what the first groups need.
 uint64_t packed_bytes(const HostTensor& tensor);
 
 }  // namespace gattling

@@ -21,7 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kGguf = ".gguf";
-constexpr const char* kFactors = "rope_freqs.weight";  // Llama 3.1's
 constexpr const char* kSingle = "model.safetensors";
 constexpr std::string_view kPacked = ".qweight";
 constexpr const char* kIndex = "model.safetensors.index.json";
@@ -81,21 +80,23 @@ Checkpoint Checkpoint::open(const std::string& path) {
 }
 
 void Checkpoint::open_folder() {
+  // First: what other methods store has types of its own, about which the files could only complain.
+  const std::optional<PackedFormat> declared = declared_format(path_);
   if (exists(path_ + "/" + kSingle))
     add(open_safetensors(path_ + "/" + kSingle));
   else if (exists(path_ + "/" + kIndex))
     add_shards(kIndex);
   else
     no_weights(path_);
-  combine_packed();
+  combine_packed(declared);
 }
 
 // Replaces the tensors that a layer was packed into (NAME.qweight, ..) by what they stand for, NAME.weight.
-void Checkpoint::combine_packed() {
+void Checkpoint::combine_packed(std::optional<PackedFormat> format) {
   std::vector<std::string> names;
   for (const auto& [name, entry] : entries_)
     if (name.ends_with(kPacked)) names.push_back(name.substr(0, name.size() - kPacked.size()));
-  const std::optional<PackedFormat> format = packed_format(path_, !names.empty());
+  if (!names.empty() && !format) format = older_format(path_);
   for (const std::string& name : names) {
     const PackedParts parts{find(name + ".qweight"), find(name + ".qzeros"), find(name + ".scales"),
                             find(name + ".g_idx")};
@@ -123,14 +124,14 @@ void Checkpoint::open_gguf_model() {
 void Checkpoint::learn_from_tensors(ModelConfig& config) {
   config.qkv_bias = has("model.layers.0.self_attn.q_proj.bias");
   config.attn_out_bias = has("model.layers.0.self_attn.o_proj.bias");
-  if (!has(kFactors)) return;
-  const HostTensor& factors = get(kFactors, {config.head_dim / 2});
-  check(factors.dtype == DType::F32, path_, ": tensor ", in_quotes(kFactors), " must be F32");
+  if (!has(kRopeFactors)) return;
+  const HostTensor& factors = get(kRopeFactors, {config.head_dim / 2});
+  check(factors.dtype == DType::F32, path_, ": tensor ", in_quotes(kRopeFactors), " must be F32");
   std::vector<float>& to = config.rope_factors;
   to.resize(static_cast<size_t>(factors.size()));
   std::memcpy(to.data(), factors.data, factors.bytes());
   for (float factor : to)
-    check(std::isfinite(factor) && factor > 0, path_, ": tensor ", in_quotes(kFactors), " holds ", factor,
+    check(std::isfinite(factor) && factor > 0, path_, ": tensor ", in_quotes(kRopeFactors), " holds ", factor,
           "; expected are numbers above 0");
 }
 
@@ -172,6 +173,12 @@ void Checkpoint::add_shards(const std::string& index_name) {
 }
 
 const HostTensor& Checkpoint::get(const std::string& name, const std::vector<int64_t>& shape) {
+  const HostTensor& found = expect(name, shape);
+  prefetch(name);
+  return found;
+}
+
+const HostTensor& Checkpoint::expect(const std::string& name, const std::vector<int64_t>& shape) {
   const auto at = entries_.find(name);
   if (at == entries_.end()) fail(missing(name));
   const HostTensor& found = tensor(at->second);
@@ -180,7 +187,6 @@ const HostTensor& Checkpoint::get(const std::string& name, const std::vector<int
         "; expected by ", config_ ? "its metadata" : "config.json", " is ", in_words(shape));
   check(found.quantised || found.dtype != DType::Int32, file.path(), ": tensor ", in_quotes(name),
         " is stored as I32; expected is F32, BF16 or F16");
-  file.prefetch(found);
   at->second.used = true;
   return found;
 }
@@ -188,6 +194,11 @@ const HostTensor& Checkpoint::get(const std::string& name, const std::vector<int
 const HostTensor* Checkpoint::find(const std::string& name) const {
   const auto at = entries_.find(name);
   return at == entries_.end() ? nullptr : &tensor(at->second);
+}
+
+void Checkpoint::prefetch(const std::string& name) const {
+  const Entry& entry = entries_.at(name);
+  files_[entry.file].prefetch(tensor(entry));
 }
 
 void Checkpoint::release(const std::string& name) const {
@@ -200,6 +211,17 @@ std::vector<std::string> Checkpoint::unused() const {
   for (const auto& [name, entry] : entries_)
     if (!entry.used) names.push_back(name);
   return names;
+}
+
+void Checkpoint::refuse_other_biases(const std::string& architecture) const {
+  for (const auto& [name, entry] : entries_) {
+    if (entry.used || !name.ends_with(".bias")) continue;
+    const HostTensor& bias = tensor(entry);
+    const bool zero =
+        std::all_of(bias.data, bias.data + bias.bytes(), [](std::byte byte) { return byte == std::byte{0}; });
+    check(zero, path_, " holds ", in_quotes(name), ", which ", architecture, " does not have as ",
+          config_ ? "its metadata" : "config.json", " describes it");
+  }
 }
 
 std::string Checkpoint::missing(const std::string& name) const {

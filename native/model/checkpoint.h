@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "model/config.h"
+#include "model/packed_format.h"
 #include "model/tensor_file.h"
 
 namespace gattling {
@@ -26,12 +27,17 @@ class Checkpoint {
   const HostTensor* find(const std::string& name) const;
   // The tensor, which must have this shape; its pages start to be read. Valid while the checkpoint lives.
   const HostTensor& get(const std::string& name, const std::vector<int64_t>& shape);
+  // The same without the reading ahead, which prefetch() begins.
+  const HostTensor& expect(const std::string& name, const std::vector<int64_t>& shape);
+  void prefetch(const std::string& name) const;
   // Lets the pages of a tensor go, once it is packed.
   void release(const std::string& name) const;
   // Bytes of all tensors.
   size_t total_bytes() const { return total_bytes_; }
   // Names that get() never returned, sorted: biases that the config does not speak of, for example.
   std::vector<std::string> unused() const;
+  // Throws Error on a bias among them, unless it is all zeros, as GPTQ's early packers put them beside every layer.
+  void refuse_other_biases(const std::string& architecture) const;
 
  private:
   struct Entry {
@@ -46,7 +52,7 @@ class Checkpoint {
   void add(TensorFile file);
   void learn_from_tensors(ModelConfig& config);
   void add_shards(const std::string& index_name);
-  void combine_packed();
+  void combine_packed(std::optional<PackedFormat> format);
   std::string missing(const std::string& name) const;
   const HostTensor& tensor(const Entry& entry) const { return files_[entry.file].tensors()[entry.index]; }
 

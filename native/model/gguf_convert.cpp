@@ -31,7 +31,6 @@ constexpr std::array kTypes = {
     Written{"q8_0", GgmlType::Q8_0, 7}, Written{"q4_0", GgmlType::Q4_0, 2},
 };
 constexpr uint32_t kQuantizationVersion = 2;  // GGML_QNT_VERSION
-constexpr const char* kFactors = "rope_freqs.weight";
 
 bool is_qwen2(const ModelConfig& config) {
   return config.architecture == "Qwen2ForCausalLM";
@@ -93,16 +92,13 @@ class Converter {
         config_(checkpoint_.config()),
         factors_(factors_of(config_)) {
     const TensorSpec table = embedding_spec(config_).parts[0];
-    const GgmlType type = conversion.type.value_or(type_of(checkpoint_.get(table.name, table.shape)));
+    const GgmlType type = conversion.type.value_or(type_of(checkpoint_.expect(table.name, table.shape)));
     describe(config_, type, header_);
     header_.fields(conversion.fields, conversion.n_fields);
     if (!factors_.empty())
-      factors_at_ = header_.tensor(kFactors, {static_cast<int64_t>(factors_.size())}, GgmlType::F32);
-    for (const TensorSpec& spec : tensor_specs(config_)) add(checkpoint_.get(spec.name, spec.shape));
-    const std::vector<std::string> unused = checkpoint_.unused();
-    for (const std::string& name : unused)
-      check(!name.ends_with(".bias"), conversion.folder, " holds ", in_quotes(name),
-            ", which its config.json does not speak of; GGUF would lose it");
+      factors_at_ = header_.tensor(kRopeFactors, {static_cast<int64_t>(factors_.size())}, GgmlType::F32);
+    for (const TensorSpec& spec : tensor_specs(config_)) add(checkpoint_.expect(spec.name, spec.shape));
+    checkpoint_.refuse_other_biases(config_.architecture);
   }
 
   uint64_t write(const std::function<void(uint64_t, uint64_t)>& progress) {
@@ -119,6 +115,7 @@ class Converter {
     file.write(std::string_view("\0", 1), head.size() + header_.data_bytes() - 1);
     for (const Output& output : outputs_) {
       progress(output.offset, header_.data_bytes());
+      checkpoint_.prefetch(output.tensor.name);
       write_tensor(output, file, head.size() + output.offset);
       checkpoint_.release(output.tensor.name);
     }
@@ -156,6 +153,9 @@ class Converter {
       const int64_t count = std::min(rows, n - first);
       for (int64_t i = 0; i < count; ++i) {
         read_columns(output.tensor, row_at(output, first + i), 0, k, row.data());
+        check(can_write(output.type, row), "tensor ", in_quotes(output.tensor.name),
+              " holds numbers that are not finite, or too large for ",
+              ggml_block(static_cast<uint32_t>(output.type))->name);
         write_ggml(output.type, row.data(), k, bytes.data() + static_cast<size_t>(i) * row_bytes);
       }
       file.write({bytes.data(), static_cast<size_t>(count) * row_bytes},

@@ -11,6 +11,9 @@
 
 namespace gattling {
 
+// By which the frequencies of RoPE are divided: Llama 3.1's rule, worked out.
+constexpr const char* kRopeFactors = "rope_freqs.weight";
+
 // "blk.0.attn_q.weight" -> "model.layers.0.self_attn.q_proj.weight"; empty for what no supported model has, and for
 // what belongs to no weight of a layer its own name ("rope_freqs.weight").
 std::string hugging_face_name(std::string_view name);

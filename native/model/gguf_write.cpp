@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "backend/half.h"
 #include "model/gguf.h"
@@ -123,6 +124,16 @@ std::string GgufHeader::bytes() const {
 uint64_t ggml_bytes(GgmlType type, int64_t n) {
   const GgmlBlock& block = *ggml_block(static_cast<uint32_t>(type));
   return static_cast<uint64_t>(n / block.elements * block.bytes);
+}
+
+bool can_write(GgmlType type, std::span<const float> x) {
+  constexpr float kHalf = 65504;
+  const float limit = type == GgmlType::F16    ? kHalf
+                      : type == GgmlType::Q8_0 ? kHalf * 127
+                      : type == GgmlType::Q4_0 ? kHalf * 8
+                      : type == GgmlType::BF16 ? 0x1.fep127f
+                                               : std::numeric_limits<float>::max();
+  return std::ranges::all_of(x, [&](float value) { return std::abs(value) <= limit; });
 }
 
 void write_ggml(GgmlType type, const float* x, int64_t n, std::byte* to) {

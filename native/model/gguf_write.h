@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,8 +36,11 @@ class GgufHeader {
 // Bytes of n elements, which are whole blocks.
 uint64_t ggml_bytes(GgmlType type, int64_t n);
 
-// n elements as `type`: F32, F16, BF16, or Q8_0 and Q4_0 as ggml rounds (ggml-quants.c, quantize_row_q8_0_ref and
-// quantize_row_q4_0_ref).
+// Whether all numbers, or the scales of their blocks, are finite in `type`.
+bool can_write(GgmlType type, std::span<const float> x);
+
+// n elements, which can be written, as `type`: F32, F16, BF16, or Q8_0 and Q4_0 as ggml rounds (ggml-quants.c,
+// quantize_row_q8_0_ref and quantize_row_q4_0_ref).
 void write_ggml(GgmlType type, const float* x, int64_t n, std::byte* to);
 
 }  // namespace gattling

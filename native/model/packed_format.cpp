@@ -34,6 +34,7 @@ PackedFormat gptq(const Fields& fields) {
   if (format.bits != 4 && format.bits != 8) fields.wrong("bits", "4 or 8");
   const std::string packing = in_lower_case(fields.string("checkpoint_format", "gptq"));
   if (packing != "gptq" && packing != "gptq_v2") fields.wrong("checkpoint_format", "gptq or gptq_v2");
+  if (fields.boolean("is_marlin_format", false)) fields.wrong("is_marlin_format", "false");
   format.less_one = packing == "gptq";
   return format;
 }
@@ -48,24 +49,21 @@ PackedFormat awq(const Fields& fields) {
   return {PackedFormat::Method::Awq, 4, group_of(fields, group), false, fields.source()};
 }
 
-using Reader = PackedFormat (*)(const Fields&);
-
-std::optional<PackedFormat> from_file(const std::string& path, Reader read) {
+std::optional<Json> read_json(const std::string& path) {
   std::error_code ignored;  // opening it will tell
   if (!std::filesystem::exists(path, ignored)) return std::nullopt;
   const MappedFile file(path, kMaxFile);
-  const Json json = Json::parse(file.text(), path);
+  Json json = Json::parse(file.text(), path);
   check(json.is_object(), path, " must hold an object, not ", json.describe());
-  return read(Fields(path, json));
+  return json;
 }
 
-std::optional<PackedFormat> from_config(const std::string& path) {
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return std::nullopt;
-  const MappedFile file(path, kMaxFile);
-  const Json json = Json::parse(file.text(), path);
-  if (!json.is_object()) return std::nullopt;  // whoever reads the rest of it says so
-  const Json* object = json.find("quantization_config");
+}  // namespace
+
+std::optional<PackedFormat> declared_format(const std::string& folder) {
+  const std::string path = folder + "/config.json";
+  const std::optional<Json> json = read_json(path);
+  const Json* object = json ? json->find("quantization_config") : nullptr;
   if (!object || object->is_null()) return std::nullopt;
   const std::string source = path + ", in \"quantization_config\"";
   check(object->is_object(), path, ": \"quantization_config\" is ", object->describe(), "; expected is an object");
@@ -76,17 +74,12 @@ std::optional<PackedFormat> from_config(const std::string& path) {
   fields.wrong("quant_method", "gptq or awq; other models are read as float32, bfloat16, float16 or GGUF");
 }
 
-}  // namespace
-
-std::optional<PackedFormat> packed_format(const std::string& folder, bool has_packed) {
-  std::optional<PackedFormat> format = from_config(folder + "/config.json");
-  if (!has_packed) return format;
-  if (!format) format = from_file(folder + "/quantize_config.json", gptq);
-  if (!format) format = from_file(folder + "/quant_config.json", awq);
-  check(format.has_value(), folder,
-        " holds packed integers (.qweight), but config.json has no \"quantization_config\" and ",
-        "neither quantize_config.json (GPTQ) nor quant_config.json (AWQ) is there");
-  return format;
+PackedFormat older_format(const std::string& folder) {
+  const std::string of_gptq = folder + "/quantize_config.json", of_awq = folder + "/quant_config.json";
+  if (const std::optional<Json> json = read_json(of_gptq)) return gptq(Fields(of_gptq, *json));
+  if (const std::optional<Json> json = read_json(of_awq)) return awq(Fields(of_awq, *json));
+  fail(folder, " holds packed integers (.qweight), but config.json has no \"quantization_config\" and ",
+       "neither quantize_config.json (GPTQ) nor quant_config.json (AWQ) is there");
 }
 
 }  // namespace gattling

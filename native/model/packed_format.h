@@ -17,9 +17,11 @@ struct PackedFormat {
   std::string source;    // for errors
 };
 
-// From "quantization_config" of config.json or, if the folder holds packed tensors, from what older ones have in its
-// place: quantize_config.json (AutoGPTQ) or quant_config.json (AutoAWQ). None: the weights are plain numbers. Throws
-// Error on a method or form that is not read, and on packed tensors of which nothing is said.
-std::optional<PackedFormat> packed_format(const std::string& folder, bool has_packed);
+// What "quantization_config" of config.json says; none: the weights are plain numbers, or an older folder's. Throws
+// Error on a method or form that is not read.
+std::optional<PackedFormat> declared_format(const std::string& folder);
+// Of a folder that holds packed tensors and does not say how there: quantize_config.json (AutoGPTQ) or
+// quant_config.json (AutoAWQ) must.
+PackedFormat older_format(const std::string& folder);
 
 }  // namespace gattling

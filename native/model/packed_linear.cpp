@@ -48,6 +48,14 @@ class Words {
     return awq_ ? of_row(weights_, input, output)
                 : cut(load<uint32_t>(weights_, input / per_word_ * n_ + output), input % per_word_);
   }
+  // Whether all zero points are `value`: of a word all its numbers at once.
+  bool zeros_are(int value, int64_t n_groups) const {
+    const uint32_t ones = bits_ == 8 ? 0x01010101u : 0x11111111u,
+                   word = ones * static_cast<uint32_t>(value - zero_of_0_);
+    for (int64_t i = 0; i < n_groups * (n_ / per_word_); ++i)
+      if (load<uint32_t>(zeros_, i) != word) return false;
+    return true;
+  }
   int zero(int64_t group, int64_t output) const { return of_row(zeros_, group, output) + zero_of_0_; }
 
  private:
@@ -80,8 +88,7 @@ class PackedIntegers final : public Quantised {
         n_groups_(parts.scales->shape[0]),
         scales_(*parts.scales),
         order_(std::move(order)) {
-    const int64_t n = scales_.shape[1];
-    for (int64_t i = 0; i < n_groups_ * n && !has_offsets_; ++i) has_offsets_ = words_.zero(i / n, i % n) != middle();
+    has_offsets_ = !words_.zeros_are(middle(), n_groups_);
   }
 
   int bits() const override { return bits_; }

@@ -5,6 +5,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <memory>
 #include <span>
 #include <utility>
@@ -17,13 +19,16 @@
 #include "model/in_parallel.h"
 #include "model/json.h"
 #include "model/output_folder.h"
-#include "model/safetensors_write.h"
 #include "model/weights.h"
 
 namespace gattling {
 namespace {
 
+namespace fs = std::filesystem;
+
 constexpr const char* kWeight = ".weight";
+constexpr const char* kWeights = ".safetensors";
+constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr int64_t kRows = 16;  // that a thread packs at a time
 
 bool is_linear(Use use) {
@@ -126,7 +131,7 @@ std::vector<Job> jobs_of(Checkpoint& checkpoint, const ModelConfig& config, Quan
   std::vector<Job> jobs;
   for (const WeightSpec& weight : weight_specs(config))
     for (const TensorSpec& spec : weight.parts) {
-      Job& job = jobs.emplace_back(Job{checkpoint.get(spec.name, spec.shape), nullptr});
+      Job& job = jobs.emplace_back(Job{checkpoint.expect(spec.name, spec.shape), nullptr});
       check(!job.source.quantised, "tensor ", in_quotes(spec.name),
             " is quantised already; expected is a folder of plain weights");
       if (!is_linear(weight.use) || spec.shape.size() != 2) continue;
@@ -139,19 +144,43 @@ std::vector<Job> jobs_of(Checkpoint& checkpoint, const ModelConfig& config, Quan
 // Whether an earlier run has written the whole shard.
 bool is_written(const std::string& path, const ShardPlan& shard) {
   std::error_code error;
-  if (std::filesystem::file_size(path, error) != shard.head.size() + shard.data_bytes || error) return false;
+  if (fs::file_size(path, error) != shard.head.size() + shard.data_bytes || error) return false;
   std::string head(shard.head.size(), '\0');
   std::ifstream(path, std::ios::binary).read(head.data(), static_cast<std::streamsize>(head.size()));
   return head == shard.head;
 }
 
+// Of a folder's weights, by which one is told from another: sizes and times of its files.
+std::string fingerprint(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& file : fs::directory_iterator(folder))
+    if (file.path().extension() == kWeights)
+      files[file.path().filename()] = concat(file.file_size(), '/', file.last_write_time().time_since_epoch().count());
+  std::string all;
+  for (const auto& [name, state] : files) all += concat(name, ' ', state, '\n');
+  return concat(std::hash<std::string>()(all));
+}
+
+// What a loader would take for weights of this model.
+void refuse_others(const std::string& folder, const std::vector<ShardPlan>& shards) {
+  std::error_code ignored;
+  for (const auto& file : fs::directory_iterator(folder, ignored)) {
+    const std::string name = file.path().filename();
+    const bool ours = std::ranges::any_of(shards, [&](const ShardPlan& shard) { return shard.name == name; }) ||
+                      (name == kIndex && shards.size() > 1);
+    check(ours || (file.path().extension() != kWeights && name != kIndex), folder, " holds ", name,
+          ", which is not of this model in this form; remove it, or choose another folder");
+  }
+}
+
 // The file is there when all of it is.
-void write_shard(const ShardPlan& shard, std::span<const Job> jobs, OutputFolder& folder,
+void write_shard(const ShardPlan& shard, std::span<const Job> jobs, OutputFolder& folder, const Checkpoint& checkpoint,
                  std::vector<QuantizedTensor>& told, const std::function<void(uint64_t)>& progress) {
   OutputFile file = folder.add(shard.name);
   file.write(shard.head, 0);
   uint64_t offset = shard.head.size();
   for (const Job& job : jobs) {
+    checkpoint.prefetch(job.source.name);
     if (job.packed) {
       Layer layer(job);
       told.push_back({job.source.name, layer.pack()});
@@ -160,6 +189,7 @@ void write_shard(const ShardPlan& shard, std::span<const Job> jobs, OutputFolder
       file.write(std::span(job.source.data, job.source.bytes()), offset);
       offset += job.source.bytes();
     }
+    checkpoint.release(job.source.name);
     progress(offset - shard.head.size());
   }
   file.close();
@@ -174,12 +204,12 @@ QuantizedFolder quantize_folder(const FolderQuantization& options,
   Checkpoint checkpoint = Checkpoint::open(options.folder);
   const ModelConfig config = checkpoint.config();
   const std::vector<Job> jobs = jobs_of(checkpoint, config, options.quantization);
-  for (const std::string& name : checkpoint.unused())
-    check(!name.ends_with(".bias"), options.folder, " holds ", in_quotes(name),
-          ", which its config.json does not speak of; it would be lost");
+  checkpoint.refuse_other_biases(config.architecture);
   std::vector<std::vector<StoredSpec>> groups;
   for (const Job& job : jobs) groups.push_back(job.stored());
-  const std::vector<ShardPlan> shards = plan_shards(groups);
+  const std::string source = concat(name_of(options.quantization), ' ', fingerprint(options.folder));
+  const std::vector<ShardPlan> shards = plan_shards(groups, options.shard_bytes, source);
+  refuse_others(options.out, shards);
 
   QuantizedFolder result;
   uint64_t done = 0, missing = 0;
@@ -197,15 +227,14 @@ QuantizedFolder quantize_folder(const FolderQuantization& options,
     if (is_written(options.out + "/" + shard.name, shard)) {
       ++result.n_kept;
     } else {
-      write_shard(shard, std::span(first, job), folder, result.tensors,
+      write_shard(shard, std::span(first, job), folder, checkpoint, result.tensors,
                   [&](uint64_t bytes) { progress(done + bytes, result.bytes); });
-      for (auto written = first; written != job; ++written) checkpoint.release(written->source.name);
     }
     done += shard.data_bytes;
   }
   progress(done, result.bytes);
   if (shards.size() > 1) {
-    OutputFile file = folder.add("model.safetensors.index.json");
+    OutputFile file = folder.add(kIndex);
     file.write(index_of(shards), 0);
     file.close();
     folder.commit();

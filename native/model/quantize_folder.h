@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/quantised.h"
+#include "model/safetensors_write.h"
 
 namespace gattling {
 
@@ -14,6 +15,7 @@ struct FolderQuantization {
   std::string folder;
   std::string out;
   Quantization quantization = Quantization::Int4;
+  uint64_t shard_bytes = kShardBytes;
 };
 
 struct QuantizedTensor {
@@ -29,7 +31,8 @@ struct QuantizedFolder {
 
 // Writes the weights: linear layers as layers of GPTQ (packed_linear.h), symmetric, without act-order, a scale for each
 // group that --quantization would take; norms, biases, embedding and head as they are, and a layer whose size no words
-// hold. Shards appear one by one, each complete, and those that are there already are kept: a run that was cut goes on.
+// hold. Shards appear one by one, each complete, and those that are there already, of the same source, are kept: a run
+// that was cut goes on. Other weights in the folder are an error.
 // Scales are fp16 where that holds them.
 QuantizedFolder quantize_folder(const FolderQuantization& options,
                                 const std::function<void(uint64_t done, uint64_t total)>& progress);

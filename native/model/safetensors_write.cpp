@@ -7,8 +7,6 @@
 namespace gattling {
 namespace {
 
-constexpr uint64_t kMaxShard = uint64_t{4} << 30;
-
 const char* type_name(DType dtype) {
   switch (dtype) {
     case DType::F32:
@@ -30,8 +28,10 @@ std::string shard_name(size_t index, size_t count) {
   return "model-" + five(index + 1) + "-of-" + five(count) + ".safetensors";
 }
 
-std::string header_of(const ShardPlan& shard) {
-  std::string json = R"({"__metadata__":{"format":"pt"})";
+std::string header_of(const ShardPlan& shard, const std::string& source) {
+  std::string json = R"({"__metadata__":{"format":"pt")";
+  if (!source.empty()) json += concat(R"(,"source":")", source, '"');
+  json += '}';
   uint64_t begin = 0;
   for (const StoredSpec& tensor : shard.tensors) {
     std::string shape;
@@ -56,18 +56,19 @@ uint64_t StoredSpec::bytes() const {
   return n;
 }
 
-std::vector<ShardPlan> plan_shards(const std::vector<std::vector<StoredSpec>>& groups) {
+std::vector<ShardPlan> plan_shards(const std::vector<std::vector<StoredSpec>>& groups, uint64_t most,
+                                   const std::string& source) {
   std::vector<ShardPlan> shards(1);
   for (const std::vector<StoredSpec>& group : groups) {
     uint64_t bytes = 0;
     for (const StoredSpec& tensor : group) bytes += tensor.bytes();
-    if (shards.back().data_bytes > 0 && shards.back().data_bytes + bytes > kMaxShard) shards.emplace_back();
+    if (shards.back().data_bytes > 0 && shards.back().data_bytes + bytes > most) shards.emplace_back();
     shards.back().tensors.insert(shards.back().tensors.end(), group.begin(), group.end());
     shards.back().data_bytes += bytes;
   }
   for (size_t i = 0; i < shards.size(); ++i) {
     shards[i].name = shard_name(i, shards.size());
-    shards[i].head = header_of(shards[i]);
+    shards[i].head = header_of(shards[i], source);
   }
   return shards;
 }

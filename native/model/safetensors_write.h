@@ -1,4 +1,4 @@
-// Weights as safetensors files to be: shards of at most 4 GiB, named and indexed as Hugging Face's are.
+// Weights as safetensors files to be: shards named and indexed as Hugging Face's are.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,12 @@ struct ShardPlan {
   uint64_t data_bytes = 0;
 };
 
-// Tensors of one group lie in one shard.
-std::vector<ShardPlan> plan_shards(const std::vector<std::vector<StoredSpec>>& groups);
+constexpr uint64_t kShardBytes = uint64_t{4} << 30;
+
+// Tensors of one group lie in one shard, of at most `most` bytes or of one group. `source` stands in every head; it
+// tells shards of one run from others', and needs no escapes.
+std::vector<ShardPlan> plan_shards(const std::vector<std::vector<StoredSpec>>& groups, uint64_t most = kShardBytes,
+                                   const std::string& source = "");
 
 // model.safetensors.index.json, which several shards need.
 std::string index_of(const std::vector<ShardPlan>& shards);

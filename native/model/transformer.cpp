@@ -38,9 +38,7 @@ Transformer::Transformer(const ModelConfig& config, std::unique_ptr<Backend> bac
   }
   final_norm_ = load(final_norm_spec(config));
   head_ = load(head_spec(config));
-  for (const std::string& name : checkpoint.unused())
-    check(!name.ends_with(".bias"), "the checkpoint has ", name, ", which ", config.architecture,
-          " does not have as config.json describes it");
+  checkpoint.refuse_other_biases(config.architecture);
 }
 
 void Transformer::allocate(const StateShape& state, ModelInfo info) {

@@ -1,16 +1,19 @@
 import type { ConvertConfig } from '../config.ts';
 import { convert } from '../models/convert.ts';
+import { locateModel } from '../models/resolve.ts';
 import { loadAddon } from '../native/addon.ts';
 import { ggufVocabulary } from '../text/gguf-vocabulary.ts';
+import { fetchModel } from './hub.ts';
 import type { Io } from './io.ts';
 import { progressView } from './progress.ts';
 import { formatBytes } from './units.ts';
 
 export async function runConvert(config: ConvertConfig, io: Io): Promise<number> {
   const progress = progressView(io.stderr, (text) => io.stderr.write(`${text}\n`));
+  const { path: model } = await locateModel(config.model, (wanted) => fetchModel(wanted, progress, io));
   let bytes: number;
   try {
-    bytes = await convert(config, ggufVocabulary, loadAddon(), progress.step);
+    bytes = await convert({ ...config, model }, ggufVocabulary, loadAddon(), progress.step);
   } finally {
     progress.clear();
   }

@@ -48,7 +48,7 @@ const scored = (tokens: readonly number[]): SubmitRequest => ({
 export async function perplexity(folder: string, text: string, addon: Addon): Promise<number> {
   const tokenizer = await loadTokenizer(folder);
   const { max_position_embeddings: longest } = await readObject(join(folder, 'config.json'));
-  const size = Math.min(WINDOW, typeof longest === 'number' ? longest : WINDOW);
+  const size = typeof longest === 'number' ? Math.max(2, Math.min(WINDOW, longest)) : WINDOW;
   const ids = [...(await tokenizer.encode(text, false))];
   const start = tokenizer.bosId === null ? [] : [tokenizer.bosId];
   const windows: number[][] = [];

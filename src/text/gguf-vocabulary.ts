@@ -1,8 +1,10 @@
 // A folder's tokenizer as a GGUF file's metadata says it: the way back of gguf.ts, and checked by it.
+import { join } from 'node:path';
 import { ownTemplate } from './chat-template.ts';
 import { type GgufMetadata, nameOfPreTokenizer } from './gguf.ts';
-import { PieceType } from './sentencepiece.ts';
+import { PieceType, parseSentencePiece } from './sentencepiece.ts';
 import { ggufTokenizer, readSource, type Source, tokenizerOf } from './tokenizer.ts';
+import { readIfThere } from './tokenizer-config.ts';
 import { byteOfPiece, stagesOf, type TokenizerJson } from './tokenizer-json.ts';
 import { TextError, type Tokenizer } from './types.ts';
 
@@ -30,13 +32,13 @@ const SAMPLES = [
  * GGUF cannot describe: one whose texts would be cut differently by what was written.
  */
 export async function ggufVocabulary(folder: string, size: number, eosIds: readonly number[]): Promise<GgufMetadata> {
-  const source = await readSource(folder, 'tokenizer.model');
+  const source = await readSource(folder);
   const tokenizer = tokenizerOf(source);
   const template = await ownTemplate(folder);
   const { texts, types } = tokensOf(source.json, size, source.path);
   const unknownId = types.indexOf(PieceType.unknown);
   const metadata = {
-    ...(isByteLevel(source.json) ? byteLevel(source) : sentencePiece(source, texts)),
+    ...(isByteLevel(source.json) ? byteLevel(source) : sentencePiece(source, texts, await scoresOf(folder, source.json))),
     'tokenizer.ggml.tokens': texts,
     'tokenizer.ggml.token_type': types,
     ...(unknownId >= 0 && { 'tokenizer.ggml.unknown_token_id': unknownId }),
@@ -63,12 +65,11 @@ function byteLevel({ json, path }: Source): GgufMetadata {
   };
 }
 
-function sentencePiece({ json, pieces, prefix }: Source, texts: readonly string[]): GgufMetadata {
+function sentencePiece({ json, prefix }: Source, texts: readonly string[], scores: Scores): GgufMetadata {
   const stages = [...stagesOf(json.normalizer), ...stagesOf(json.pre_tokenizer)];
   const prepends = stages.some(
     ({ type, prepend_scheme }) => type === 'Prepend' || (type === 'Metaspace' && prepend_scheme !== 'never'),
   );
-  const scores = pieces ? new Map(pieces.map(({ text, score }) => [text, score])) : mergeOrder(json);
   const charsMap = stages.find(({ type }) => type === 'Precompiled')?.['precompiled_charsmap'];
   return {
     'tokenizer.ggml.model': 'llama',
@@ -82,8 +83,17 @@ function sentencePiece({ json, pieces, prefix }: Source, texts: readonly string[
   };
 }
 
-/** Scores by spelling: merges lie in the order of the scores that they were made from. */
-function mergeOrder({ model }: TokenizerJson): ReadonlyMap<string, number> {
+/** By spelling. */
+type Scores = ReadonlyMap<string, number>;
+
+/** SentencePiece's own where its file is there, too; else merges, which lie in the order of the scores that they were made from. */
+async function scoresOf(folder: string, { model }: TokenizerJson): Promise<Scores> {
+  const path = join(folder, 'tokenizer.model');
+  const file = await readIfThere(path);
+  if (file !== null && isSentencePiece(file)) {
+    const { pieces } = parseSentencePiece(file, path);
+    return new Map(pieces.map(({ text, score }) => [text, score]));
+  }
   const scores = new Map<string, number>();
   for (const merge of model.merges) {
     const piece = pairOf(merge).join('');
@@ -91,6 +101,9 @@ function mergeOrder({ model }: TokenizerJson): ReadonlyMap<string, number> {
   }
   return scores;
 }
+
+/** Llama 3 keeps a table of tiktoken's under the same name. */
+const isSentencePiece = (file: Uint8Array): boolean => file[0] === 0x0a;
 
 /** Ids without a token are filled up as llama.cpp's converter does. */
 function tokensOf({ model, added_tokens }: TokenizerJson, size: number, path: string) {

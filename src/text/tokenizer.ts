@@ -4,7 +4,7 @@ import { type JsEncoding, Tokenizer as Rust } from 'tokenizers';
 import { type GgufMetadata, vocabularyOf } from './gguf.ts';
 import { secretMark } from './private-use.ts';
 import { anyOf, type Extent, spansOf, splitMarkup } from './segments.ts';
-import { type Piece, parseSentencePiece } from './sentencepiece.ts';
+import { parseSentencePiece } from './sentencepiece.ts';
 import { readIfThere, readTokenizerConfig, type TokenizerConfig } from './tokenizer-config.ts';
 import {
   addedToken,
@@ -25,8 +25,6 @@ export interface Source {
   json: TokenizerJson;
   /** The file, for errors. */
   path: string;
-  /** Of a tokenizer.model: its own pieces. */
-  pieces?: readonly Piece[];
   prefix: Prefix;
   bosToken: string | null;
   eosToken: string | null;
@@ -39,15 +37,14 @@ export const loadTokenizer = async (folder: string): Promise<Tokenizer> => token
 
 export const tokenizerOf = (source: Source): Tokenizer => new LlamaTokenizer(source);
 
-/** Of the two files the one that is there; of both, `preferred`. */
-export async function readSource(folder: string, preferred: keyof typeof READERS = 'tokenizer.json'): Promise<Source> {
+export async function readSource(folder: string): Promise<Source> {
   const config = await readTokenizerConfig(folder);
-  const other = preferred === 'tokenizer.json' ? 'tokenizer.model' : 'tokenizer.json';
-  for (const name of [preferred, other] as const) {
-    const path = join(folder, name);
-    const file = await readIfThere(path);
-    if (file !== null) return READERS[name](file, path, config);
-  }
+  const jsonPath = join(folder, 'tokenizer.json');
+  const json = await readIfThere(jsonPath);
+  if (json !== null) return sourceFromJson(json.toString(), jsonPath, config);
+  const modelPath = join(folder, 'tokenizer.model');
+  const model = await readIfThere(modelPath);
+  if (model !== null) return sourceFromSentencePiece(model, modelPath, config);
   throw new TextError(`${folder} has neither tokenizer.json nor tokenizer.model; one of them is needed.`);
 }
 
@@ -57,11 +54,9 @@ export async function ggufTokenizer(metadata: GgufMetadata, path: string): Promi
   return tokenizerOf({ ...source, path, prefix: hasPrefix ? 'each' : 'inside' });
 }
 
-const READERS = { 'tokenizer.json': sourceFromJson, 'tokenizer.model': sourceFromSentencePiece };
-
-function sourceFromJson(file: Buffer, path: string, config: TokenizerConfig): Source {
+function sourceFromJson(text: string, path: string, config: TokenizerConfig): Source {
   const { bosToken = null, eosToken = null, addBos, addEos } = config;
-  const json = withSpecials(parseTokenizerJson(file.toString(), path), config, path);
+  const json = withSpecials(parseTokenizerJson(text, path), config, path);
   return { json, path, prefix: 'inside', bosToken, eosToken, addBos, addEos };
 }
 
@@ -71,8 +66,7 @@ function sourceFromSentencePiece(file: Uint8Array, path: string, config: Tokeniz
   const { bosToken = model.pieces[model.bosId]?.text ?? null, eosToken = model.pieces[model.eosId]?.text ?? null } = config;
   const { addBos = true, addEos } = config;
   const prefix = !model.addDummyPrefix ? 'inside' : config.legacy ? 'each' : 'start';
-  const json = withSpecials(fromSentencePiece(model), config, path);
-  return { json, path, pieces: model.pieces, prefix, bosToken, eosToken, addBos, addEos };
+  return { json: withSpecials(fromSentencePiece(model), config, path), path, prefix, bosToken, eosToken, addBos, addEos };
 }
 
 /** Adds the tokens that only the config knows, and makes those that it names as special so. */

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "backend/parts.h"
 #include "greedy.h"
@@ -137,6 +138,30 @@ TEST(metadata_is_llama_cpps) {
     CHECK(gguf.contents.find(key)->number() == value);
 }
 
+// The file that llama.cpp's own converter wrote from the same folder.
+TEST(tensors_are_those_of_llama_cpps_converter) {
+  const std::string folder = std::string(GATTLING_SOURCE_DIR) + "/../shared/refs/stories260K";
+  if (!std::filesystem::exists(folder + "/stories260K-f32.gguf")) {
+    std::printf("skipped: %s is not there\n", folder.c_str());
+    return;
+  }
+  const test::TempFolder out;
+  convert(folder, out.path + "/m.gguf", GgmlType::F32);
+  const Gguf ours(out.path + "/m.gguf"), theirs(folder + "/stories260K-f32.gguf");
+  CHECK(ours.contents.tensors.size() == theirs.contents.tensors.size());
+  for (const GgufTensor& tensor : theirs.contents.tensors) {
+    const auto at = std::ranges::find(ours.contents.tensors, tensor.name, &GgufTensor::name);
+    CHECK(at != ours.contents.tensors.end() && at->type == tensor.type && at->shape == tensor.shape);
+    CHECK(std::ranges::equal(at->data, tensor.data));
+  }
+  for (const GgufField& field : theirs.contents.metadata) {
+    if (!field.key.starts_with("llama.")) continue;
+    const GgufValue* value = ours.contents.find(field.key);
+    if (!value || value->describe() != field.value.describe())
+      test::failed(__FILE__, __LINE__, std::string(field.key) + " is " + (value ? value->describe() : "missing"));
+  }
+}
+
 TEST(what_is_refused) {
   const test::TempFolder folder;
   test::write({"m", 64, 96, 1, 4, 2, 16, 90}, folder);
@@ -145,5 +170,34 @@ TEST(what_is_refused) {
   const size_t before = folder.n_files();
   THROWS("nowhere must be a folder", convert(folder.path + "/nowhere", folder.path + "/a.gguf"));
   CHECK(folder.n_files() == before);
+  folder.write("config.json", [&] {
+    std::string config = test::read_file(folder.path + "/config.json");
+    return config.replace(config.find("\"num_key_value_heads\":2"), 23, "\"num_key_value_heads\":4");
+  }());
+  THROWS("k_proj.weight\" has the shape [32, 64]", convert(folder.path, folder.path + "/a.gguf"));
   CHECK(written_type("q8_0") == GgmlType::Q8_0 && !written_type("q5_0"));
+}
+
+TEST(numbers_that_a_type_cannot_hold) {
+  const test::TempFolder folder;
+  test::write({"m", 64, 96, 1, 4, 2, 16, 90}, folder);
+  const std::string path = folder.path + "/model.safetensors", bytes = test::read_file(path);
+  Checkpoint checkpoint = Checkpoint::open(folder.path);
+  const HostTensor& tensor = checkpoint.get("model.layers.0.mlp.down_proj.weight", {64, 96});
+  const size_t at = bytes.find(std::string(reinterpret_cast<const char*>(tensor.data), 16));
+  const std::string out = folder.path + "/m.gguf";
+  const auto with = [&](float value) {
+    std::string changed = bytes;
+    std::memcpy(&changed[at], &value, 4);
+    folder.write("model.safetensors", changed);
+  };
+  for (float value : {std::nanf(""), -std::numeric_limits<float>::infinity()}) {
+    with(value);
+    for (GgmlType type : {GgmlType::F32, GgmlType::F16, GgmlType::BF16, GgmlType::Q8_0, GgmlType::Q4_0})
+      THROWS("\"model.layers.0.mlp.down_proj.weight\" holds numbers that are not finite",
+             convert(folder.path, out, type));
+  }
+  with(70000);
+  THROWS("or too large for F16", convert(folder.path, out, GgmlType::F16));
+  convert(folder.path, out, GgmlType::Q8_0);
 }

@@ -142,11 +142,15 @@ TEST(forms_that_are_not_read) {
       {R"("quant_method":"gptq","bits":3)", "\"bits\" is 3; expected is 4 or 8"},
       {R"("quant_method":"gptq","bits":4,"group_size":48)", "\"group_size\" is 48; expected is 16, 32, 64, 128 or -1"},
       {R"("quant_method":"gptq","bits":4,"checkpoint_format":"marlin")", "expected is gptq or gptq_v2"},
+      {R"("quant_method":"gptq","bits":4,"is_marlin_format":true)", "\"is_marlin_format\" is true; expected is false"},
       {R"("quant_method":"awq","bits":8)", "\"bits\" is 8; expected is 4"},
       {R"("quant_method":"awq","bits":4,"version":"gemv")", "\"version\" is the string \"gemv\"; expected is gemm"},
       {R"("quant_method":"awq","bits":4,"zero_point":false)", "\"zero_point\" is false; expected is true"},
   };
   for (const auto& [json, message] : cases) THROWS(message, Folder(gptq_of(layer), config(json)).open());
+  SafetensorsBytes eight;
+  eight.add("a.weight", "F8_E4M3", {2}, "01");
+  THROWS("\"quant_method\" is the string \"fp8\"", Folder(eight, config(R"("quant_method":"fp8")")).open());
   THROWS("\"quantization_config\" is 4; expected is an object",
          Folder(gptq_of(layer), R"({"quantization_config":4})").open());
 }

@@ -6,6 +6,7 @@
 #include "backend/parts.h"
 #include "greedy.h"
 #include "model/checkpoint.h"
+#include "model/safetensors.h"
 #include "model/weights.h"
 #include "packed_words.h"
 #include "test.h"
@@ -49,6 +50,9 @@ struct Models {
       const std::string name = spec.name.substr(0, spec.name.size() - std::strlen(".weight"));
       as_gptq.add_gptq(name, layer, true, act_order);
       as_awq.add_awq(name, layer);
+      // Early packers put zeros beside every layer.
+      if (spec.name.find(".mlp.") != spec.name.npos)
+        as_gptq.add(name + ".bias", "F16", {n}, std::string(static_cast<size_t>(2 * n), '\0'));
       std::vector<float> values;
       for (int64_t output = 0; output < n; ++output)
         for (int64_t input = 0; input < k; ++input) values.push_back(layer.weight(output, input));
@@ -94,4 +98,17 @@ TEST(packed_models_are_near_the_plain_ones) {
       std::printf("act-order %d, symmetric %d: distance %.4f of %.4f\n", act_order, symmetric, distance, spread);
       CHECK(distance < 0.05 * spread);
     }
+}
+
+TEST(biases_that_the_config_lacks) {
+  const Models models(false, true);
+  std::string bytes = test::read_file(models.gptq.path + "/model.safetensors");
+  const std::string name = "model.layers.1.mlp.up_proj.bias";
+  const TensorFile file = open_safetensors(models.gptq.path + "/model.safetensors");
+  const auto bias = std::ranges::find(file.tensors(), name, &HostTensor::name);
+  CHECK(bias != file.tensors().end());
+  bytes[bytes.size() - static_cast<size_t>(file.tensors().back().data + file.tensors().back().bytes() - bias->data)] =
+      1;
+  models.gptq.write("model.safetensors", bytes);
+  THROWS(name + "\", which LlamaForCausalLM does not have", told_by(models.gptq));
 }

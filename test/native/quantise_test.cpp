@@ -122,6 +122,6 @@ TEST(bytes_are_planned) {
   CHECK(bytes(Use::Head, Quantization::Int4) == 64000 + 2000 * 2);
   for (const bool halves : {false, true}) {
     const ops::RandomInts ints(random, {.bits = 4, .group = 64, .offsets = true, .halves = halves}, 10, 100);
-    CHECK(packed_bytes(ints.tensor()) == 10 * (50 + 2 * (halves ? 4 : 8)));
+    CHECK(packed_bytes(ints.tensor()) == 10 * (50 + 2 * (halves ? 6 : 8)));
   }
 }

@@ -2,13 +2,16 @@
 #include "model/quantize_folder.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <filesystem>
 
 #include "backend/half.h"
 #include "backend/parts.h"
 #include "backend/quantise.h"
 #include "model/checkpoint.h"
 #include "model/json.h"
+#include "model/safetensors.h"
 #include "model/weights.h"
 #include "packed_words.h"
 #include "test.h"
@@ -20,12 +23,14 @@ namespace {
 
 constexpr const char* kShard = "/model.safetensors";
 
-QuantizedFolder quantize(const std::string& folder, const std::string& out, Quantization quantization) {
+QuantizedFolder quantize(const std::string& folder, const std::string& out, Quantization quantization,
+                         uint64_t shard_bytes = kShardBytes) {
   uint64_t last = 0;
-  const QuantizedFolder written = quantize_folder({folder, out, quantization}, [&](uint64_t done, uint64_t total) {
-    CHECK(last <= done && done <= total);
-    last = done;
-  });
+  const QuantizedFolder written =
+      quantize_folder({folder, out, quantization, shard_bytes}, [&](uint64_t done, uint64_t total) {
+        CHECK(last <= done && done <= total);
+        last = done;
+      });
   CHECK(last == written.bytes);
   return written;
 }
@@ -108,6 +113,58 @@ TEST(a_run_that_was_cut_goes_on) {
   CHECK(test::read_file(out.path + kShard) == bytes && out.n_files() == 1);
 }
 
+TEST(shards_are_kept_one_by_one) {
+  const test::TempFolder folder, out;
+  test::write({"m", 64, 96, 2, 4, 2, 16, 90}, folder);
+  const QuantizedFolder written = quantize(folder.path, out.path, Quantization::Int4, 20'000);
+  const size_t n_shards = out.n_files() - 1;
+  CHECK(n_shards > 3 && written.tensors.size() == 14);
+  std::vector<std::string> names, before;
+  for (const auto& file : std::filesystem::directory_iterator(out.path)) {
+    names.push_back(file.path().filename());
+    before.push_back(test::read_file(file.path()));
+  }
+  const std::string second = concat("/model-00002-of-0000", n_shards, ".safetensors");
+  CHECK(std::filesystem::remove(out.path + second));
+  std::filesystem::remove(out.path + "/model.safetensors.index.json");
+  const QuantizedFolder again = quantize(folder.path, out.path, Quantization::Int4, 20'000);
+  CHECK(again.n_kept == static_cast<int>(n_shards) - 1 && again.bytes == written.bytes);
+  CHECK(!again.tensors.empty() && again.tensors.size() < 14);
+  for (size_t i = 0; i < names.size(); ++i) CHECK(test::read_file(out.path + "/" + names[i]) == before[i]);
+  describe(folder.path, out, 4, 32);
+  Checkpoint packed = Checkpoint::open(out.path);
+  for (const TensorSpec& spec : tensor_specs(packed.config())) packed.get(spec.name, spec.shape);
+  CHECK(packed.unused().empty());
+
+  // Shards of another source are made anew; files of another plan stand in the way.
+  const test::TempFolder tuned;
+  test::write({"m", 64, 96, 2, 4, 2, 16, 90}, tuned);
+  std::filesystem::last_write_time(tuned.path + kShard,
+                                   std::filesystem::file_time_type::clock::now() + std::chrono::hours(1));
+  std::filesystem::remove(out.path + "/config.json");
+  CHECK(quantize(tuned.path, out.path, Quantization::Int4, 20'000).n_kept == 0);
+  THROWS("which is not of this model in this form; remove it", quantize(tuned.path, out.path, Quantization::Int4));
+}
+
+// Each input's group, in 32 bits: what other readers go by.
+TEST(groups_are_named) {
+  const test::TempFolder folder, out;
+  test::write({"m", 64, 104, 1, 4, 2, 16, 90}, folder);
+  quantize(folder.path, out.path, Quantization::Int4);
+  const TensorFile file = open_safetensors(out.path + kShard);
+  int n_found = 0;
+  for (const HostTensor& tensor : file.tensors()) {
+    if (!tensor.name.ends_with(".g_idx")) continue;
+    ++n_found;
+    for (int32_t i = 0; i < tensor.shape[0]; ++i) {
+      int32_t group;
+      std::memcpy(&group, tensor.data + i * 4, 4);
+      CHECK(group == i / 32);
+    }
+  }
+  CHECK(n_found == 7);
+}
+
 TEST(what_is_refused) {
   const test::TempFolder folder, out, there;
   test::write({"m", 64, 96, 1, 4, 2, 16, 90}, folder);
@@ -130,4 +187,14 @@ TEST(what_is_refused) {
   THROWS("\"model.layers.0.mlp.down_proj.weight\" holds numbers that are not finite",
          quantize(folder.path, third.path, Quantization::Int4));
   CHECK(third.n_files() == 0);
+}
+
+TEST(biases_are_not_lost) {
+  const test::TempFolder folder, out;
+  test::write({"m", 64, 96, 1, 4, 2, 16, 90, {.bias = true}}, folder);
+  std::string config = test::read_file(folder.path + "/config.json");
+  config.replace(config.find("\"attention_bias\":true"), 21, "\"attention_bias\":false");
+  folder.write("config.json", config);
+  THROWS("_proj.bias\", which LlamaForCausalLM does not have as config.json describes it",
+         quantize(folder.path, out.path, Quantization::Int4));
 }
