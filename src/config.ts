@@ -224,7 +224,7 @@ export const QuantizeConfig = Type.Object({
   model: Type.String({
     positional: true,
     placeholder: 'MODEL',
-    description: 'Folder of a Hugging Face model, not quantised yet.',
+    description: 'Folder of a Hugging Face model, or its name on the Hub; not quantised yet.',
   }),
   out: Type.String({
     positional: true,

@@ -1,8 +1,9 @@
 // Who answers in `gattling chat`: an engine in this process, or a server that speaks the OpenAI API.
 import type { ChatConfig } from '../config.ts';
-import type { Engine, GenerateRequest } from '../engine/types.ts';
+import type { Engine } from '../engine/types.ts';
 import type { SamplingDefaults } from '../models/generation.ts';
 import { type Message, TextError } from '../text/types.ts';
+import { plainRequest } from './plain-request.ts';
 import { remote } from './remote.ts';
 
 export interface Answerer {
@@ -12,34 +13,6 @@ export interface Answerer {
 }
 
 type Sampling = Pick<ChatConfig, 'maxTokens' | 'temperature'>;
-
-function generateRequest(
-  tokens: Uint32Array,
-  maxTokens: number,
-  { temperature }: Sampling,
-  defaults: SamplingDefaults,
-): GenerateRequest {
-  return {
-    tokens,
-    maxTokens,
-    minTokens: 0,
-    temperature: temperature ?? defaults.temperature ?? 1,
-    topK: defaults.topK ?? 0,
-    topP: defaults.topP ?? 1,
-    minP: defaults.minP ?? 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: defaults.repetitionPenalty ?? 1,
-    seed: null,
-    logprobs: null,
-    promptLogprobs: null,
-    logitBias: new Map(),
-    stop: [],
-    stopTokenIds: [],
-    ignoreEos: false,
-    salt: new Uint8Array(16),
-  };
-}
 
 export function engineAnswerer(engine: Engine, sampling: Sampling, defaults: SamplingDefaults): Answerer {
   return {
@@ -52,7 +25,9 @@ export function engineAnswerer(engine: Engine, sampling: Sampling, defaults: Sam
         );
       }
       const maxTokens = sampling.maxTokens > 0 ? Math.min(sampling.maxTokens, room) : room;
-      for await (const { text } of engine.generate(generateRequest(ids, maxTokens, sampling, defaults), signal)) yield text;
+      const temperature = sampling.temperature ?? defaults.temperature ?? 1;
+      const request = { ...plainRequest(ids, maxTokens), ...defaults, temperature };
+      for await (const { text } of engine.generate(request, signal)) yield text;
     },
     close: () => engine.close(),
   };
