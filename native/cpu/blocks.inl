@@ -17,6 +17,13 @@ constexpr int kFewRows = 1;
 constexpr int kFewRowsTiles = 2;
 constexpr int kQueries = 3;
 constexpr int kColumns = 2;
+#elif defined(GATTLING_NEON)  // 32 registers of 4 floats
+constexpr int kRows = 2;
+constexpr int kTiles = 1;
+constexpr int kFewRows = 1;
+constexpr int kFewRowsTiles = 1;
+constexpr int kQueries = 2;
+constexpr int kColumns = 1;
 #else
 constexpr int kRows = 2;
 constexpr int kTiles = 1;

@@ -9,7 +9,7 @@
 #include "backend/error.h"
 #include "backend/quantise.h"
 #include "cpu/batch.h"
-#include "cpu/int_rows.h"
+#include "cpu/input_rows.h"
 #include "cpu/kv_cache.h"
 #include "cpu/machine.h"
 #include "cpu/memory.h"
@@ -76,8 +76,11 @@ class CpuBackend final : public Backend {
   };
 
   StepResult& result() { return results_[ticket_ % results_.size()]; }
+  bool takes_halves(const Section& section) const {
+    return kernels_.linear_halves != nullptr && compute_ == DType::BF16 && section.dtype == DType::BF16;
+  }
   // Tiles [begin, end) of a section.
-  void linear_tiles(const LinearParams& p, const Section& section, const IntRows& ints, int64_t begin,
+  void linear_tiles(const LinearParams& p, const Section& section, const InputRows& input, int64_t begin,
                     int64_t end) const;
   void rotate_row(const RopeAppendParams& p, int row, float* rotated) const;
   void attend_item(const AttentionParams& p, const AttendItem& item, float* scratch) const;
@@ -96,7 +99,7 @@ class CpuBackend final : public Backend {
   KvCache cache_;
   Slots slots_;
   Batch batch_;
-  std::vector<IntRows> int_rows_;  // [sections], of the linear op at work
+  std::vector<InputRows> input_rows_;  // [sections], of the linear op at work
   std::vector<AttendItem> attend_items_;
   std::vector<std::vector<float>> scratch_;  // [workers]
   std::vector<RowSampler> samplers_;         // [workers]
@@ -159,15 +162,15 @@ void CpuBackend::rmsnorm(const RmsNormParams& p) {
   });
 }
 
-void CpuBackend::linear_tiles(const LinearParams& p, const Section& section, const IntRows& ints, int64_t begin,
+void CpuBackend::linear_tiles(const LinearParams& p, const Section& section, const InputRows& input, int64_t begin,
                               int64_t end) const {
   const CpuWeight& weight = cpu_weight(p.weight);
   const float* bias = weight.bias.empty() ? nullptr : weight.bias.data() + section.first;
   float* out = row_of(p.out, 0) + section.first;
   if (section.layout == Section::Layout::Ints) {
     const IntForm& form = section.ints;
-    const IntLinearTask task = {.x = ints.q(),
-                                .blocks = ints.blocks(),
+    const IntLinearTask task = {.x = input.data(),
+                                .blocks = input.blocks(),
                                 .out = out,
                                 .tiles = section.data.data(),
                                 .bias = bias,
@@ -193,26 +196,30 @@ void CpuBackend::linear_tiles(const LinearParams& p, const Section& section, con
                            .k = section.k,
                            .out_stride = p.out.cols,
                            .tile_size = section.tile_size(),
-                           .dtype = section.dtype};
-  kernels_.linear(task, begin, end, 0, p.rows);
+                           .dtype = section.dtype,
+                           .halves = static_cast<const bf16*>(input.data())};
+  (takes_halves(section) ? kernels_.linear_halves : kernels_.linear)(task, begin, end, 0, p.rows);
 }
 
 void CpuBackend::linear(const LinearParams& p) {
   const CpuWeight& weight = cpu_weight(p.weight);
   assert(weight.k == p.x.cols && weight.n == p.out.cols);
   const std::vector<Section>& sections = weight.sections;
-  if (int_rows_.size() < sections.size()) int_rows_.resize(sections.size());
+  if (input_rows_.size() < sections.size()) input_rows_.resize(sections.size());
   int64_t n_tiles = 0;
   for (size_t i = 0; i < sections.size(); ++i) {
     n_tiles += sections[i].n_tiles();
-    if (sections[i].input == i && sections[i].layout == Section::Layout::Ints)
-      int_rows_[i].fill(kernels_, pool_, row_of(p.x, 0), p.rows, sections[i]);
+    if (sections[i].input != i) continue;
+    if (sections[i].layout == Section::Layout::Ints)
+      input_rows_[i].fill_ints(kernels_, pool_, row_of(p.x, 0), p.rows, sections[i]);
+    else if (takes_halves(sections[i]))
+      input_rows_[i].fill_halves(kernels_, pool_, row_of(p.x, 0), p.rows, sections[i]);
   }
   pool_.parallel(n_tiles, [&](int64_t begin, int64_t end, int) {
     int64_t first = 0;
     for (const Section& section : sections) {
       const int64_t from = std::max(begin, first), to = std::min(end, first + section.n_tiles());
-      if (from < to) linear_tiles(p, section, int_rows_[section.input], from - first, to - first);
+      if (from < to) linear_tiles(p, section, input_rows_[section.input], from - first, to - first);
       first += section.n_tiles();
     }
   });

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backend/half.h"
 #include "backend/tensor.h"
 
 namespace gattling::cpu {
@@ -20,6 +21,7 @@ struct LinearTask {
   int64_t out_stride;  // floats from a row to the next; n unless a weight has several sections
   int64_t tile_size;   // elements from one tile to the next
   DType dtype;
+  const bf16* halves;  // [rows][k, padded]: x as Kernels::halve makes it, for linear_halves
 };
 
 // `step` columns of a row of activations as integers in [-127, 127]: x = scale * q. A NaN or an infinity makes the
@@ -101,6 +103,11 @@ struct Kernels {
   void (*linear)(const LinearTask& task, int64_t first_tile, int64_t end_tile, int64_t first_row, int64_t end_row);
   void (*linear_ints)(const IntLinearTask& task, int64_t first_tile, int64_t end_tile, int64_t first_row,
                       int64_t end_row);
+  // The same as linear where both factors are bf16, with sums in fp32, and what makes x so. Null where a unit gains
+  // nothing by it.
+  void (*linear_halves)(const LinearTask& task, int64_t first_tile, int64_t end_tile, int64_t first_row,
+                        int64_t end_row);
+  void (*halve)(const float* x, int64_t k, int64_t depth, bf16* out);
   void (*quantise)(const QuantiseTask& task);
   size_t int_size;  // bytes of one of its integers: a byte, or an fp32 of that value
   void (*attend)(const AttendTask& task);
@@ -120,10 +127,15 @@ struct Kernels {
 constexpr int kVocabBlock = 64;
 
 const Kernels& kernels_plain();
+const Kernels& kernels_amx_twin();
 #ifdef GATTLING_X86
 const Kernels& kernels_avx2();
 const Kernels& kernels_avx512();
 const Kernels& kernels_avx512vnni();
+const Kernels& kernels_amx();
+#endif
+#ifdef GATTLING_ARM
+const Kernels& kernels_neon();
 #endif
 
 }  // namespace gattling::cpu

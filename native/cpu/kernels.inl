@@ -10,6 +10,6 @@
 #include "cpu/vocabulary.inl"
 
 static constexpr Kernels kKernels = {
-    GATTLING_UNIT_NAME, linear, linear_ints, quantise, sizeof(Int), attend, rmsnorm, swiglu, peak, sum_exp, temper,
+    GATTLING_UNIT_NAME, linear, linear_ints, nullptr, nullptr, quantise, sizeof(Int), attend, rmsnorm, swiglu, peak, sum_exp, temper,
     block_max,          select, random,
 };

@@ -3,6 +3,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
 #include <limits>
 #include <set>
@@ -11,6 +12,8 @@
 #include "backend/error.h"
 #ifdef GATTLING_X86
 #include <cpuid.h>
+
+#include "cpu/amx.h"
 #endif
 
 namespace gattling::cpu {
@@ -82,22 +85,40 @@ size_t memory_of_group() {
 std::vector<const Kernels*> available_kernels() {
   std::vector<const Kernels*> all;
 #ifdef GATTLING_X86
+  if (has_avx512vnni() && has_amx()) all.push_back(&kernels_amx());
   if (has_avx512vnni()) all.push_back(&kernels_avx512vnni());
   if (has_avx512()) all.push_back(&kernels_avx512());
   if (has_avx2()) all.push_back(&kernels_avx2());
 #endif
+#ifdef GATTLING_ARM
+  all.push_back(&kernels_neon());  // every 64-bit Arm has it
+#endif
   all.push_back(&kernels_plain());
+  all.push_back(&kernels_amx_twin());
   return all;
 }
 
-const Kernels& find_kernels(const std::string& unit) {
+std::vector<std::string> compiled_units() {
+#ifdef GATTLING_X86
+  return {"amx", "avx512vnni", "avx512", "avx2", "plain"};
+#elif defined(GATTLING_ARM)
+  return {"neon", "plain"};
+#else
+  return {"plain"};
+#endif
+}
+
+const Kernels& find_kernels(const std::string& asked) {
+  const char* variable = std::getenv("GATTLING_CPU");
+  const std::string unit = asked.empty() && variable ? variable : asked;
   const std::vector<const Kernels*> all = available_kernels();
   std::string names;
   for (const Kernels* kernels : all) {
     if (unit.empty() || unit == kernels->unit) return *kernels;
     names += (names.empty() ? "" : ", ") + std::string(kernels->unit);
   }
-  fail("The arithmetic unit \"", unit, "\" is not one that this machine has: ", names, ".");
+  fail(asked.empty() ? "GATTLING_CPU: the" : "The", " arithmetic unit \"", unit,
+       "\" is not one that this machine has: ", names, ".");
 }
 
 int physical_cores() {

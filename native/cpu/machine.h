@@ -9,11 +9,14 @@
 
 namespace gattling::cpu {
 
-// The kernels that run here, best first.
+// The kernels that run here, best first, and last twins that are only there to be compared with.
 std::vector<const Kernels*> available_kernels();
 
-// Those named `unit`, or the best for "". Throws Error.
-const Kernels& find_kernels(const std::string& unit);
+// The names of all that this build has, whether they run here or not; without twins.
+std::vector<std::string> compiled_units();
+
+// Those of the unit `asked` for, "" for what the environment's GATTLING_CPU names, or the best. Throws Error.
+const Kernels& find_kernels(const std::string& asked);
 
 // Distinct cores among the logical processors that this process may run on.
 int physical_cores();

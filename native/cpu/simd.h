@@ -158,6 +158,92 @@ INLINE uint32_t at_least(V a, V b) {
   return static_cast<uint32_t>(lo | hi << 8);
 }
 
+#elif defined(GATTLING_NEON)
+
+struct V {
+  float32x4_t f[4];
+};
+// of(i) for each quarter
+template <typename F>
+INLINE V quarters(const F& of) {
+  return {{of(0), of(1), of(2), of(3)}};
+}
+INLINE V broadcast(float x) {
+  return quarters([&](int) { return vdupq_n_f32(x); });
+}
+INLINE V load(const float* p) {
+  return quarters([&](int i) { return vld1q_f32(p + i * 4); });
+}
+INLINE V load(const bf16* p) {
+  const auto* bits = reinterpret_cast<const uint16_t*>(p);
+  return quarters([&](int i) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(bits + i * 4), 16)); });
+}
+INLINE V load(const f16* p) {
+  const auto* bits = reinterpret_cast<const uint16_t*>(p);
+  return quarters([&](int i) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(bits + i * 4))); });
+}
+INLINE V load(const int8_t* p) {
+  const int8x16_t bytes = vld1q_s8(p);
+  const int16x8_t halves[2] = {vmovl_s8(vget_low_s8(bytes)), vmovl_high_s8(bytes)};
+  return quarters([&](int i) {
+    const int16x8_t half = halves[i / 2];
+    return vcvtq_f32_s32(i % 2 == 0 ? vmovl_s16(vget_low_s16(half)) : vmovl_high_s16(half));
+  });
+}
+INLINE void load_pair(const bf16* p, V& even, V& odd) {
+  const auto* pairs = reinterpret_cast<const uint32_t*>(p);
+  even = quarters([&](int i) { return vreinterpretq_f32_u32(vshlq_n_u32(vld1q_u32(pairs + i * 4), 16)); });
+  odd = quarters(
+      [&](int i) { return vreinterpretq_f32_u32(vandq_u32(vld1q_u32(pairs + i * 4), vdupq_n_u32(0xffff0000u))); });
+}
+INLINE void store(float* p, V a) {
+  for (int i = 0; i < 4; ++i) vst1q_f32(p + i * 4, a.f[i]);
+}
+INLINE V load_n(const float* p, int n) {
+  float lanes[kLanes] = {};
+  for (int i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+INLINE void store_n(float* p, V a, int n) {
+  float lanes[kLanes];
+  store(lanes, a);
+  for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+INLINE V add(V a, V b) {
+  return quarters([&](int i) { return vaddq_f32(a.f[i], b.f[i]); });
+}
+INLINE V sub(V a, V b) {
+  return quarters([&](int i) { return vsubq_f32(a.f[i], b.f[i]); });
+}
+INLINE V mul(V a, V b) {
+  return quarters([&](int i) { return vmulq_f32(a.f[i], b.f[i]); });
+}
+INLINE V div(V a, V b) {
+  return quarters([&](int i) { return vdivq_f32(a.f[i], b.f[i]); });
+}
+INLINE V fma(V a, V b, V c) {
+  return quarters([&](int i) { return vfmaq_f32(c.f[i], a.f[i], b.f[i]); });
+}
+// Not vmaxq and vminq, which make a NaN of either operand's.
+INLINE V max(V a, V b) {
+  return quarters([&](int i) { return vbslq_f32(vcgtq_f32(a.f[i], b.f[i]), a.f[i], b.f[i]); });
+}
+INLINE V min(V a, V b) {
+  return quarters([&](int i) { return vbslq_f32(vcltq_f32(a.f[i], b.f[i]), a.f[i], b.f[i]); });
+}
+INLINE V scale_by_exponent(V p, V t) {
+  return quarters([&](int i) {
+    const int32x4_t exponent = vshlq_n_s32(vreinterpretq_s32_f32(t.f[i]), 23);
+    return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(p.f[i]), exponent));
+  });
+}
+INLINE uint32_t at_least(V a, V b) {
+  constexpr uint32_t kBits[4] = {1, 2, 4, 8};
+  uint32_t mask = 0;
+  for (int i = 0; i < 4; ++i) mask |= vaddvq_u32(vandq_u32(vcgeq_f32(a.f[i], b.f[i]), vld1q_u32(kBits))) << (i * 4);
+  return mask;
+}
+
 #else  // GCC's and clang's portable vectors: whatever the target has
 
 typedef float Floats __attribute__((vector_size(64)));

@@ -119,6 +119,26 @@ INLINE Column column(Line line) {
           _mm256_cvtepi32_ps(_mm256_and_si256(_mm256_srli_epi32(line.hi, shift), mask))};
 }
 
+#elif defined(GATTLING_NEON)
+
+struct Line {
+  uint32x4_t i[4];
+};
+INLINE Line load_line(const std::byte* p) {
+  const auto* words = reinterpret_cast<const uint32_t*>(p);
+  return {{vld1q_u32(words), vld1q_u32(words + 4), vld1q_u32(words + 8), vld1q_u32(words + 12)}};
+}
+template <int kBits, int kPart>
+INLINE Column column(Line line) {
+  constexpr int shift = shift_of<kBits, kPart>();
+  const uint32x4_t mask = vdupq_n_u32((1u << kBits) - 1u);
+  return quarters([&](int i) {
+    uint32x4_t low = line.i[i];
+    if constexpr (shift > 0) low = vshrq_n_u32(low, shift);
+    return vcvtq_f32_u32(vandq_u32(low, mask));
+  });
+}
+
 #else
 
 typedef int32_t Ints __attribute__((vector_size(64)));

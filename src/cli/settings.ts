@@ -113,9 +113,12 @@ function fromFile(fields: readonly Field[], path: string): Values {
   return values;
 }
 
+/** What the native code and its build read. */
+const NATIVE_VARIABLES = ['GATTLING_CPU', 'GATTLING_CUDA'];
+
 /** GATTLING_ variables that no command reads: most likely a slip of the pen, so worth a warning, but never an error. */
 export function strayVariables(schemas: readonly TObject[], env: Environment): string[] {
-  const known = [...new Set(schemas.flatMap((schema) => fieldsOf(schema).map((field) => field.env)))];
+  const known = [...NATIVE_VARIABLES, ...new Set(schemas.flatMap((schema) => fieldsOf(schema).map((field) => field.env)))];
   return Object.keys(env)
     .filter((name) => name.startsWith('GATTLING_') && !known.includes(name))
     .map((name) => `${name} is not a setting; did you mean ${nearest(name, known)}?`);

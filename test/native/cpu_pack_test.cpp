@@ -185,10 +185,17 @@ TEST(parts_that_do_not_belong_together_are_named) {
 TEST(the_machine_is_described) {
   CHECK(physical_cores() >= 1);
   CHECK(available_memory() > 0);
-  CHECK(std::string(available_kernels().back()->unit) == "plain");
+  CHECK(std::string(available_kernels().back()->unit) == "amx-twin");
+  unsetenv("GATTLING_CPU");
   CHECK(std::string(find_kernels("").unit) == available_kernels().front()->unit);
+  setenv("GATTLING_CPU", "plain", 1);
+  CHECK(std::string(find_kernels("").unit) == "plain");
+  CHECK(std::string(find_kernels("amx-twin").unit) == "amx-twin");
+  setenv("GATTLING_CPU", "avx9", 1);
+  THROWS("GATTLING_CPU: the arithmetic unit \"avx9\" is not one that this machine has", find_kernels(""));
+  unsetenv("GATTLING_CPU");
   THROWS("plain", find_kernels("amx9"));
-  THROWS("\"amx9\" is not one that this machine has", find_kernels("amx9"));
+  THROWS("The arithmetic unit \"amx9\" is not one that this machine has", find_kernels("amx9"));
 }
 
 TEST(untouched_cache_blocks_cost_nothing) {

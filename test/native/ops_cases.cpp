@@ -8,16 +8,16 @@
 #define GATTLING_TEST_NO_MAIN
 #include "backend/half.h"
 #include "cpu/cpu_backend.h"
-#include "cuda/cuda_backend.h"
-#include "cuda/pack.h"
-#include "cuda/runtime.h"
 #include "test.h"
 
 namespace ops {
 
-using gattling::BackendOptions;
 using gattling::DType;
 using gattling::Tensor;
+
+#ifdef GATTLING_OPS_CUDA
+void add_cuda(std::vector<BackendCase>& found);  // ops_cuda.cpp
+#endif
 
 namespace {
 
@@ -30,58 +30,9 @@ std::vector<float> read_host(const Tensor& tensor, int64_t rows) {
   return std::vector<float>(data, data + rows * tensor.cols);
 }
 
-// Activations of 16 bits are written and read as floats; rows lie stride_of(cols) apart.
-void write_device(const Tensor& tensor, const std::vector<float>& values) {
-  const int64_t stride = gattling::cuda::stride_of(tensor.cols),
-                rows = static_cast<int64_t>(values.size()) / tensor.cols;
-  std::vector<float> padded(static_cast<size_t>(rows * stride));
-  for (int64_t row = 0; row < rows; ++row)
-    std::copy_n(values.begin() + row * tensor.cols, tensor.cols, padded.begin() + row * stride);
-  gattling::cuda::Stream stream;
-  if (tensor.dtype == DType::F32) {
-    stream.copy_to_device(tensor.data, padded.data(), padded.size() * sizeof(float));
-  } else {
-    std::vector<gattling::f16> halves(padded.size());
-    for (size_t i = 0; i < halves.size(); ++i) gattling::narrow(padded[i], halves[i]);
-    stream.copy_to_device(tensor.data, halves.data(), halves.size() * sizeof(gattling::f16));
-  }
-  stream.synchronize();
-}
-
-std::vector<float> read_device(const Tensor& tensor, int64_t rows) {
-  gattling::cuda::synchronize_device();
-  const int64_t stride = gattling::cuda::stride_of(tensor.cols);
-  std::vector<float> padded(static_cast<size_t>(rows * stride)), values;
-  gattling::cuda::Stream stream;
-  if (tensor.dtype == DType::F32) {
-    stream.copy_to_host(padded.data(), tensor.data, padded.size() * sizeof(float));
-    stream.synchronize();
-  } else {
-    std::vector<gattling::f16> halves(padded.size());
-    stream.copy_to_host(halves.data(), tensor.data, halves.size() * sizeof(gattling::f16));
-    stream.synchronize();
-    for (size_t i = 0; i < halves.size(); ++i) padded[i] = gattling::widen(halves[i]);
-  }
-  for (int64_t row = 0; row < rows; ++row)
-    values.insert(values.end(), padded.begin() + row * stride, padded.begin() + row * stride + tensor.cols);
-  return values;
-}
-
-void add_cuda(std::vector<BackendCase>& found) {
-  const auto make = [](DType compute, int) {
-    return gattling::make_cuda_backend({.compute = compute, .unit = "", .deterministic = true});
-  };
-  try {
-    const std::string name = "cuda/" + make(DType::F32, 1)->info().unit;
-    found.push_back({name, make, write_device, read_device, 2e-3, {1}, 8, 500, true});
-  } catch (const std::exception& error) {
-    std::printf("skipped cuda: %s\n", error.what());
-  }
-}
-
 std::vector<BackendCase> find_cases() {
   std::vector<BackendCase> found;
-  for (const char* unit : {"avx512vnni", "avx512", "avx2", "plain"}) {
+  for (const char* unit : {"avx512vnni", "avx512", "avx2", "neon", "plain"}) {
     const auto make = [unit](DType compute, int threads) {
       return gattling::make_cpu_backend({.threads = threads, .compute = compute, .unit = unit});
     };
@@ -92,7 +43,9 @@ std::vector<BackendCase> find_cases() {
       std::printf("skipped cpu/%s: %s\n", unit, error.what());
     }
   }
+#ifdef GATTLING_OPS_CUDA
   add_cuda(found);
+#endif
   return found;
 }
 

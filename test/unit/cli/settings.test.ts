@@ -207,7 +207,7 @@ test('settings of the other commands', () => {
 });
 
 test('variables that nobody reads', () => {
-  const env = { GATTLING_MAX_SEQS: '1', GATTLING_SHAPE: 'tiny', GATTLING_PORT: '1', PATH: '' };
+  const env = { GATTLING_MAX_SEQS: '1', GATTLING_SHAPE: 'tiny', GATTLING_PORT: '1', GATTLING_CPU: 'avx2', PATH: '' };
   expect(strayVariables([ServeConfig, SynthConfig], env)).toEqual([
     'GATTLING_MAX_SEQS is not a setting; did you mean GATTLING_MAX_NUM_SEQS?',
   ]);
