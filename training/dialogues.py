@@ -83,11 +83,11 @@ def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
 def mixture(rng: Random) -> list[Message] | str | Exercises:
     """A conversation; or a text of equations, translations or copies, which are the cheapest way to what takes the longest to learn."""
     kind = rng.random()
-    if kind < 0.25:
+    if kind < 0.22:
         return equations(rng)
-    if kind < 0.35:
+    if kind < 0.30:
         return translations(rng)
-    return copies(rng) if kind < 0.45 else conversation(rng)
+    return copies(rng) if kind < 0.36 else conversation(rng)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:
@@ -151,9 +151,9 @@ def _plain(rng: Random) -> skills.Setting:
 
 def pretraining(rng: Random) -> str | Exercises:
     kind = rng.random()
-    if kind < 0.25:
+    if kind < 0.2:
         return copies(rng)
-    return equations(rng) if kind < 0.7 else document(rng)
+    return equations(rng) if kind < 0.65 else document(rng)
 
 
 def document(rng: Random) -> str:

@@ -19,7 +19,7 @@ class Shape:
     heads: int = 8
     kv_heads: int = 2
     context: int = 2048
-    theta: float = 10000.0
+    theta: float = 100000.0
     epsilon: float = 1e-5
 
     @property

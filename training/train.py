@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 import dialogues
+import initial
 import model as llama
 import parallel
 from optimizer import Muon
@@ -19,8 +20,9 @@ from tokens import Encoder
 Sequence = tuple[list[int], list[float]]
 Batch = tuple[torch.Tensor, torch.Tensor]
 
-# Peak learning rates of Muon (matrices) and AdamW (embeddings and norms).
-RATES = {"pretrain": (0.02, 3e-3), "sft": (0.02, 3e-3), "gatt": (0.015, 2.5e-3)}
+# Peak learning rates of Muon (matrices) and AdamW (embeddings and norms), and the part of them that is left in the end. Pre-training
+# ends where fine-tuning begins: to fall and rise again costs what was learnt last.
+RATES = {"pretrain": (0.01, 1.5e-3, 0.8), "sft": (0.008, 1.2e-3, 0.02), "gatt": (0.006, 0.9e-3, 0.02)}
 # Of each process.
 BATCH_TOKENS = 1024
 
@@ -76,16 +78,16 @@ def loss_of(model: llama.Llama, ids: torch.Tensor, weights: torch.Tensor) -> tor
     return (losses * weights[counted]).sum() / weights.sum()
 
 
-def train(model: llama.Llama, stream: Iterator[Batch], tokens: int, rates: tuple[float, float], save: Callable[[], None]) -> None:
+def train(model: llama.Llama, stream: Iterator[Batch], tokens: int, rates: tuple[float, float, float], save: Callable[[], None]) -> None:
     matrices = [p for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.dim() != 2 or "embed" in name]
     optimizers = (Muon(matrices, rates[0]), torch.optim.AdamW(others, rates[1], betas=(0.9, 0.95), weight_decay=0.0))
     seen, step, begun, average = 0, 0, time.monotonic(), 0.0
     while seen < tokens:
         ids, weights = next(stream)
-        # Warm up over 2 %, then fall in a line to a fiftieth.
+        # Warm up over 2 %, and fall in a line.
         done = seen / tokens
-        scale = min(1.0, (done + 1e-3) / 0.02, 1.02 - done)
+        scale = min(1.0 - (1.0 - rates[2]) * done, (done + 1e-3) / 0.02)
         for optimizer, rate in zip(optimizers, rates):
             optimizer.param_groups[0]["lr"] = rate * scale
         loss = loss_of(model, ids, weights)
@@ -126,7 +128,9 @@ def run(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     encoder = Encoder(args.tokenizer)
     model = llama.Llama()
-    if args.start is not None:
+    if args.start is None:
+        initial.mimic(model)
+    else:
         model.load_state_dict(torch.load(args.start / "state.pt"))
     stream = batches(sequences(args.stage, encoder, args.seed, args.data), model.shape.context, Random(args.seed))
 
