@@ -14,8 +14,8 @@ const count = (
 
 const model = (description: string) => Type.Optional(Type.String({ positional: true, placeholder: 'MODEL', description }));
 
-/** How a model is loaded: the same for every command that runs one. */
-const engine = {
+/** What decides where a model runs, and what memory it takes. */
+const memory = {
   device: Type.Enum(['auto', 'cpu', 'cuda'], {
     default: 'auto',
     description: 'Where the model runs; auto takes a GPU when there is one.',
@@ -58,6 +58,11 @@ const engine = {
     default: false,
     description: 'On a GPU, results that do not depend on the batch, at the price of speed; on the CPU they never do.',
   }),
+};
+
+/** How a model is loaded: the same for every command that runs one. */
+const engine = {
+  ...memory,
   chatTemplate: Type.Optional(
     Type.String({
       placeholder: 'FILE|NAME',
@@ -198,7 +203,7 @@ export const InspectConfig = Type.Object({
     placeholder: 'FILE',
     description: 'The .gguf file; of a split model, one of its parts.',
   }),
-  maxModelLen: count('Context to say the memory of.', { default: 4096, minimum: 1 }),
+  ...memory,
   logLevel,
   config: file,
 });

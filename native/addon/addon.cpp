@@ -1,4 +1,4 @@
-// The module: readGguf, and createEngine, synth and convert, which work off the JavaScript thread and report their
+// The module: readGguf and planModel, and createEngine, synth, convert and quantize, which work off the JavaScript thread and report their
 // progress on it.
 #include <napi.h>
 
@@ -117,6 +117,10 @@ Napi::Value create_engine(const Napi::CallbackInfo& info) {
   return run(new Job(function_argument(info, 2, "onProgress"), "weights", load, wrap));
 }
 
+Napi::Value plan_engine(const Napi::CallbackInfo& info) {
+  return from_info(info.Env(), plan_model(to_engine_options(options_argument(info)).load), 0);
+}
+
 Napi::Value synth_model(const Napi::CallbackInfo& info) {
   const Napi::Object options = options_argument(info);
   auto written = std::make_shared<uint64_t>(0);
@@ -175,6 +179,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new Napi::FunctionReference(Napi::Persistent(EngineObject::define(env))));
   exports["convert"] = Napi::Function::New<convert_model>(env, "convert");
   exports["createEngine"] = Napi::Function::New<create_engine>(env, "createEngine");
+  exports["planModel"] = Napi::Function::New<plan_engine>(env, "planModel");
   exports["quantize"] = Napi::Function::New<quantize_model>(env, "quantize");
   exports["readGguf"] = Napi::Function::New<read_gguf>(env, "readGguf");
   exports["synth"] = Napi::Function::New<synth_model>(env, "synth");

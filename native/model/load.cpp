@@ -78,9 +78,16 @@ uint64_t planned_bytes(const Checkpoint& checkpoint, const ModelConfig& config, 
   return bytes;
 }
 
-}  // namespace
+// All that is known before the weights are read, so that what cannot fit fails at once.
+struct Plan {
+  Checkpoint checkpoint;
+  ModelConfig config;
+  std::unique_ptr<Backend> backend;
+  StateShape state;
+  ModelInfo info;
+};
 
-std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress& progress) {
+Plan make_plan(const LoadOptions& options) {
   check_options(options);
   Checkpoint checkpoint = Checkpoint::open(options.folder);
   const ModelConfig config = checkpoint.config();
@@ -100,7 +107,6 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
   check(weight_bytes <= free_bytes, "the weights take ", format_bytes(weight_bytes), " and ", format_bytes(free_bytes),
         " of memory are free on ", backend->info().device);
 
-  // Planned before the weights are read, so that what cannot fit fails at once.
   StateShape state = state_shape(config, options, options.kv_dtype.value_or(dtype));
   check(state.kv_dtype != DType::Int8 || device == "cpu", "a KV cache of int8 is for device cpu; on ", device,
         " it must be float32, bfloat16 or float16");
@@ -110,16 +116,29 @@ std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress
   const uint64_t cache = options.kv_cache_memory ? options.kv_cache_memory : backend->cache_budget(state, left);
   const MemoryPlan plan = plan_memory(
       {block_bytes, options.block_size, left, cache, options.max_model_len, config.max_position, options.max_num_seqs});
-  auto model = std::make_unique<Transformer>(config, std::move(backend), checkpoint, progress);
   state.n_blocks = plan.n_blocks;
   state.max_blocks = (plan.max_model_len + options.block_size - 1) / options.block_size;
   info.dtype = dtype;
-  info.backend = model->backend().info();
+  info.backend = backend->info();
   info.max_model_len = plan.max_model_len;
   info.n_blocks = plan.n_blocks;
-  info.weight_bytes = model->weight_bytes();
+  info.weight_bytes = weight_bytes;
   info.kv_bytes = block_bytes * plan.n_blocks;
-  model->allocate(state, std::move(info));
+  return {std::move(checkpoint), config, std::move(backend), std::move(state), std::move(info)};
+}
+
+}  // namespace
+
+ModelInfo plan_model(const LoadOptions& options) {
+  return make_plan(options).info;
+}
+
+std::unique_ptr<Model> load_model(const LoadOptions& options, const LoadProgress& progress) {
+  Plan plan = make_plan(options);
+  auto model = std::make_unique<Transformer>(plan.config, std::move(plan.backend), plan.checkpoint, progress);
+  plan.info.backend = model->backend().info();
+  plan.info.weight_bytes = model->weight_bytes();
+  model->allocate(plan.state, std::move(plan.info));
   return model;
 }
 

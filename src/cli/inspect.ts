@@ -1,18 +1,19 @@
 import { stat } from 'node:fs/promises';
 import { ConfigError, type InspectConfig } from '../config.ts';
-import { kvBytesPerToken, metadataRows, parameters, tensorRows, typeTotals } from '../models/inspect.ts';
-import { loadAddon } from '../native/addon.ts';
+import { metadataRows, parameters, tensorRows, typeTotals } from '../models/inspect.ts';
+import { loadAddon, type Planner } from '../native/addon.ts';
 import type { Io } from './io.ts';
 import { table } from './list.ts';
+import { engineOptions, memoryPlan } from './load.ts';
 import { formatBytes, formatCount } from './units.ts';
 
-export async function runInspect({ file, maxModelLen }: InspectConfig, io: Io): Promise<number> {
+export async function runInspect(config: InspectConfig, io: Io): Promise<number> {
+  const { file } = config;
   const found = await stat(file).catch(() => null);
   if (!found?.isFile()) throw new ConfigError(`"${file}" is not a file; give a .gguf file.`);
-  const gguf = loadAddon().readGguf(file);
+  const addon = loadAddon();
+  const gguf = addon.readGguf(file);
   const { version, tensors } = gguf;
-  const perToken = kvBytesPerToken(gguf);
-  const weights = tensors.reduce((sum, { bytes }) => sum + bytes, 0);
   const sections = [
     `${file}: GGUF version ${version}, ${formatBytes(found.size)}, ${formatCount(parameters(tensors))} parameters in ${tensors.length} tensors\n`,
     table([['METADATA', 'VALUE'], ...metadataRows(gguf)]),
@@ -21,12 +22,20 @@ export async function runInspect({ file, maxModelLen }: InspectConfig, io: Io): 
       ['TYPE', 'TENSORS', 'BYTES'],
       ...typeTotals(tensors).map(({ type, tensors: n, bytes }) => [type, String(n), formatBytes(bytes)]),
     ]),
+    plan(addon, config),
   ];
-  if (perToken !== null)
-    sections.push(
-      `memory: weights ${formatBytes(weights)} as stored, KV cache ${formatBytes(perToken)} a token in 16 bits, ` +
-        `${formatBytes(perToken * maxModelLen)} for ${formatCount(maxModelLen)} tokens\n`,
-    );
   io.stdout.write(sections.join('\n'));
   return 0;
+}
+
+/** What serving it would take, as `serve` says it; or why it cannot be served. */
+function plan(addon: Planner, config: InspectConfig): string {
+  try {
+    const info = addon.planModel(engineOptions({ ...config, enablePrefixCaching: true }, config.file));
+    return `MEMORY\n${memoryPlan(info)
+      .map((line) => `${line}\n`)
+      .join('')}`;
+  } catch (error) {
+    return `It cannot be served: ${error instanceof Error ? error.message : String(error)}\n`;
+  }
 }

@@ -17,7 +17,7 @@ export interface Loaded {
 
 type EngineConfig = ServeConfig | ChatConfig;
 
-function engineOptions(config: EngineConfig, model: string): EngineOptions {
+export function engineOptions(config: Omit<EngineOptions, 'model' | 'fake'>, model: string): EngineOptions {
   const { device, dtype, kvCacheDtype, quantization, maxModelLen, maxNumSeqs, maxNumBatchedTokens, blockSize } = config;
   const { kvCacheMemory, threads, gpuMemoryUtilization, deterministic, enablePrefixCaching } = config;
   return {
@@ -59,15 +59,16 @@ export async function load(config: EngineConfig, progress: ProgressView, io: Io)
   }
 }
 
-/** Lines that say what the model takes and what is left for requests. */
+/** Lines that say what the model takes and what is left for requests; of a model that is loaded, or planned only. */
 export function memoryPlan(info: EngineInfo): string[] {
   const tokens = info.numBlocks * info.blockSize;
   const sequences = Math.floor(tokens / info.maxModelLen);
   const { architecture, device, unit, threads, dtype } = info;
   const weights = info.quantization === 'none' ? 'weights' : `${info.quantization} weights`;
   const computes = device === 'cpu' ? `${unit}, ${threads} threads` : unit;
+  const loaded = info.loadMilliseconds > 0 ? `, loaded in ${formatCount(Math.round(info.loadMilliseconds))} ms` : '';
   return [
-    `${architecture} on ${device} (${computes}), ${dtype}, loaded in ${formatCount(Math.round(info.loadMilliseconds))} ms`,
+    `${architecture} on ${device} (${computes}), ${dtype}${loaded}`,
     `${weights} ${formatBytes(info.weightBytes)}, KV cache ${formatBytes(info.kvBytes)} (${info.kvCacheDtype}, ${formatBytes(info.kvBytesPerToken)} a token)`,
     `the KV cache holds ${formatCount(tokens)} tokens: ${formatCount(sequences)} full-length sequences of ${formatCount(info.maxModelLen)}`,
   ];

@@ -33,21 +33,6 @@ export function typeTotals(tensors: readonly GgufTensor[]): TypeTotal[] {
 export const parameters = (tensors: readonly GgufTensor[]): number =>
   tensors.reduce((sum, { shape }) => sum + shape.reduce((product, extent) => product * extent, 1), 0);
 
-/** Bytes of the KV cache of 16 bits for one token: 2 x layers x KV heads x head size x 2. null when the file does not say. */
-export function kvBytesPerToken({ metadata }: GgufFile): number | null {
-  const architecture = metadata['general.architecture'];
-  const number = (key: string) => {
-    const value = metadata[`${String(architecture)}.${key}`];
-    return typeof value === 'number' && value > 0 ? value : null;
-  };
-  const heads = number('attention.head_count');
-  const hidden = number('embedding_length');
-  const layers = number('block_count');
-  const head = number('attention.key_length') ?? (hidden !== null && heads !== null ? hidden / heads : null);
-  const kvHeads = number('attention.head_count_kv') ?? heads;
-  return layers === null || head === null || kvHeads === null ? null : 2 * layers * kvHeads * head * 2;
-}
-
 function shown(value: GgufValue): string {
   if (typeof value === 'string') return quoted(value);
   if (typeof value !== 'object') return String(value);

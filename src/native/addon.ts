@@ -34,7 +34,7 @@ export interface EngineOptions {
 /** The memory plan and what the model is; fixed for the engine's life. */
 export interface EngineInfo {
   device: string;
-  /** What computes: avx512vnni, avx512, avx2, plain, or a GPU's name. */
+  /** What computes: amx, avx512vnni, avx512, avx2, neon, plain, or a GPU's name. */
   unit: string;
   architecture: string;
   dtype: string;
@@ -223,6 +223,11 @@ export interface GgufReader {
 /** Of a written GGUF file's matrices; auto: as stored. */
 export type ConvertType = 'auto' | 'f32' | 'f16' | 'bf16' | 'q8_0' | 'q4_0';
 
+export interface Planner {
+  /** The info of an engine that is not loaded: no weight is read, weightBytes is an estimate, loadMilliseconds 0. Throws what createEngine rejects with. */
+  planModel(options: EngineOptions): EngineInfo;
+}
+
 export interface ConvertOptions {
   /** Folder of a Hugging Face model. */
   folder: string;
@@ -260,14 +265,16 @@ export interface Quantizer {
   quantize(options: QuantizeOptions, onProgress: (progress: Progress) => void): Promise<QuantizedWeights>;
 }
 
+export type NativeAddon = Addon & GgufReader & Planner & GgufWriter & Quantizer;
+
 /** Built by CMake into build/; found from src/native (tsx, vitest) and from dist/src/native alike. */
-export function loadAddon(): Addon & GgufReader & GgufWriter & Quantizer {
+export function loadAddon(): NativeAddon {
   const require = createRequire(import.meta.url);
   const tried: string[] = [];
   for (const up of ['../../', '../../../']) {
     const file = `${up}build/Release/gattling.node`;
     try {
-      return require(file) as Addon & GgufReader & GgufWriter & Quantizer;
+      return require(file) as NativeAddon;
     } catch (error) {
       tried.push(error instanceof Error ? (error.message.split('\n')[0] ?? file) : file);
     }

@@ -33,15 +33,18 @@ test('a .gguf file that cannot be served: one sentence that names it', async () 
 });
 
 test('inspect prints metadata, tensors, types and memory', async () => {
-  const { code, stdout, stderr } = await finish(['inspect', 'test/fixtures/gguf/llama.gguf', '--max-model-len', '256'], '');
+  const flags = ['--device', 'cpu', '--max-model-len', '256', '--kv-cache-dtype', 'int8', '--kv-cache-memory', '1MiB'];
+  const { code, stdout, stderr } = await finish(['inspect', 'test/fixtures/gguf/llama.gguf', ...flags], '');
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toMatch(/^test\/fixtures\/gguf\/llama\.gguf: GGUF version 3, 27\.1 KiB, 10,180 parameters in 16 tensors\n/);
   expect(stdout).toMatch(/\ngeneral\.architecture +"llama"\n/);
   expect(stdout).toMatch(/\nblk\.0\.attn_q\.weight +BF16 +32 x 32 +2\.00 KiB\n/);
   expect(stdout).toMatch(/\nBF16 +3 +8\.00 KiB\n/);
   expect(stdout).toMatch(
-    /\nmemory: weights 25\.3 KiB as stored, KV cache 64 B a token in 16 bits, 16\.0 KiB for 256 tokens\n$/,
+    /\nMEMORY\nLlamaForCausalLM on cpu \(.*\), float16\nweights 19\.9 KiB, KV cache 1024 KiB \(int8, 48 B a token\)\n.* full-length sequences of 256\n$/,
   );
+  const short = await finish(['inspect', 'test/fixtures/gguf/llama.gguf', '--device', 'cpu', '--kv-cache-memory', '100'], '');
+  expect(short).toMatchObject({ code: 0, stdout: expect.stringMatching(/\nIt cannot be served: .*\n$/) });
   expect(await finish(['inspect', 'models/demo'], '')).toMatchObject({
     code: 1,
     stderr: 'gattling: "models/demo" is not a file; give a .gguf file.\n',

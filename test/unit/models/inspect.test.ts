@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { kvBytesPerToken, metadataRows, parameters, tensorRows, typeTotals } from '../../../src/models/inspect.ts';
+import { metadataRows, parameters, tensorRows, typeTotals } from '../../../src/models/inspect.ts';
 import type { GgufValue } from '../../../src/native/addon.ts';
 
 const tensors = [
@@ -49,17 +49,4 @@ test('totals of types, the most bytes first', () => {
     { type: 'F32', tensors: 1, bytes: 16 },
   ]);
   expect(parameters(tensors)).toBe(164);
-});
-
-test('what a token takes of the cache', () => {
-  const llama = {
-    'general.architecture': 'llama',
-    'llama.block_count': 22,
-    'llama.attention.head_count': 32,
-    'llama.attention.head_count_kv': 4,
-    'llama.embedding_length': 2048,
-  };
-  expect(kvBytesPerToken(file(llama))).toBe(2 * 22 * 4 * 64 * 2);
-  expect(kvBytesPerToken(file({ ...llama, 'llama.attention.key_length': 128 }))).toBe(2 * 22 * 4 * 128 * 2);
-  expect(kvBytesPerToken(file({}))).toBeNull();
 });
