@@ -27,13 +27,17 @@ class Exercises:
 
 # Share of conversations of each form.
 FORMS = {"system": 50, "plain": 12, "memory": 20, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
+# In the last stage there is more of what comes last: whose favourite is asked for.
+LATE_FORMS = {**FORMS, "memory": 28, "favourites": 20}
 SHORT, LONG = (1, 3), (4, 25)
 
 
-def conversation(rng: Random, form: str | None = None) -> list[Message]:
-    form = form or rng.choices(list(FORMS), list(FORMS.values()))[0]
+def conversation(rng: Random, form: str | None = None, forms: dict[str, int] = FORMS) -> list[Message]:
+    form = form or rng.choices(list(forms), list(forms.values()))[0]
     if form == "memory":
         return _memory(rng)
+    if form == "favourites":
+        return _favourites(rng)
     count = rng.randint(*(LONG if form.startswith("long") else SHORT))
     plain = "plain" in form or (form == "system" and rng.random() < 0.1)
     asked = Constraints() if plain else rules.draw_some(rng, rng.choice((1, 1, 2)))
@@ -67,6 +71,26 @@ def _memory(rng: Random) -> list[Message]:
     return messages
 
 
+def _favourites(rng: Random) -> list[Message]:
+    """Some are told; those and others are asked for."""
+    setting = _plain(rng)
+    turns = [skills.tell_favourite(setting) for _ in range(rng.randint(1, 2))]
+    turns += [skills.draw(setting) for _ in range(rng.randint(0, 1))]
+    for _ in range(rng.randint(2, 3)):
+        untold = rng.random() < 0.4
+        while ((turn := skills.ask_favourite(setting)).skill == "favourite unknown") != untold:
+            pass
+        turns.append(turn)
+    return [
+        message
+        for turn in turns
+        for message in (
+            {"role": "user", "content": asking.decorate(turn.question, rng)},
+            {"role": "assistant", "content": turn.answer()},
+        )
+    ]
+
+
 def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
     """Some instructions show in few answers, or in many different ones: those are asked for more often."""
     chance = setting.rng.random()
@@ -80,14 +104,14 @@ def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
     return skills.draw(setting)
 
 
-def mixture(rng: Random) -> list[Message] | str | Exercises:
+def mixture(rng: Random, forms: dict[str, int] = FORMS) -> list[Message] | str | Exercises:
     """A conversation; or a text of equations, translations or copies, which are the cheapest way to what takes the longest to learn."""
     kind = rng.random()
     if kind < 0.22:
         return equations(rng)
     if kind < 0.30:
         return translations(rng)
-    return copies(rng) if kind < 0.36 else conversation(rng)
+    return copies(rng) if kind < 0.36 else conversation(rng, forms=forms)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:

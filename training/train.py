@@ -42,7 +42,7 @@ def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Ite
         for sample in samples:
             yield sample
             for _ in range(6):
-                yield encode_any(encoder, dialogues.mixture(rng))
+                yield encode_any(encoder, dialogues.mixture(rng, dialogues.LATE_FORMS))
 
 
 def encode_any(encoder: Encoder, text: list[dict] | str | dialogues.Exercises) -> Sequence:

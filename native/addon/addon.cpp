@@ -1,5 +1,5 @@
-// The module: readGguf and planModel, and createEngine, synth, convert and quantize, which work off the JavaScript thread and report their
-// progress on it.
+// The module: readGguf and planModel, and createEngine, synth, convert and quantize, which work off the JavaScript
+// thread and report their progress on it.
 #include <napi.h>
 
 #include <chrono>

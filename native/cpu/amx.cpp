@@ -20,8 +20,8 @@ bool processor_has_amx() {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kTiles) == kTiles;
 }
 
-// The system saves the tiles (XCR0 bits 17 and 18), and lets this process have them: they make its signal frames larger,
-// so that Linux wants to be asked (Documentation/arch/x86/xstate.rst). The answer holds for all threads.
+// The system saves the tiles (XCR0 bits 17 and 18), and lets this process have them: they make its signal frames
+// larger, so that Linux wants to be asked (Documentation/arch/x86/xstate.rst). The answer holds for all threads.
 bool system_grants_amx() {
   constexpr unsigned kSaved = 3u << 17;
   constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
@@ -41,14 +41,16 @@ bool same_products(const Kernels& a, const Kernels& b, int rows) {
     return bf16{static_cast<uint16_t>((state & 0x8000u) | exponent << 7 | (state >> 16 & 0x7fu))};
   };
   std::vector<float> x(static_cast<size_t>(rows * k)), bias(static_cast<size_t>(n));
-  std::vector<bf16> weights(static_cast<size_t>(tiles * depth * kTileOutputs)), halves(static_cast<size_t>(rows * depth));
+  std::vector<bf16> weights(static_cast<size_t>(tiles * depth * kTileOutputs)),
+      halves(static_cast<size_t>(rows * depth));
   for (float& value : x) value = widen(number());
   for (float& value : bias) value = widen(number());
   for (bf16& value : weights) value = number();
   std::vector<float> out[2];
   const Kernels* kernels[] = {&a, &b};
   for (int i = 0; i < 2; ++i) {
-    for (int64_t row = 0; row < rows; ++row) kernels[i]->halve(&x[static_cast<size_t>(row * k)], k, depth, &halves[static_cast<size_t>(row * depth)]);
+    for (int64_t row = 0; row < rows; ++row)
+      kernels[i]->halve(&x[static_cast<size_t>(row * k)], k, depth, &halves[static_cast<size_t>(row * depth)]);
     out[i].assign(static_cast<size_t>(rows * n), 0.0f);
     kernels[i]->linear_halves({.x = x.data(),
                                .out = out[i].data(),
@@ -66,7 +68,8 @@ bool same_products(const Kernels& a, const Kernels& b, int rows) {
 }
 
 bool has_amx() {
-  static const bool has = processor_has_amx() && system_grants_amx() && same_products(kernels_amx(), kernels_amx_twin(), 37);
+  static const bool has =
+      processor_has_amx() && system_grants_amx() && same_products(kernels_amx(), kernels_amx_twin(), 37);
   return has;
 }
 

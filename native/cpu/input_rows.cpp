@@ -27,7 +27,8 @@ void InputRows::fill_halves(const Kernels& kernels, ThreadPool& pool, const floa
   const int64_t depth = section.depth();
   bf16* halves = reinterpret_cast<bf16*>(reserve(rows * depth * int64_t{sizeof(bf16)}));
   pool.parallel(rows, [&](int64_t begin, int64_t end, int) {
-    for (int64_t row = begin; row < end; ++row) kernels.halve(x + row * section.k, section.k, depth, halves + row * depth);
+    for (int64_t row = begin; row < end; ++row)
+      kernels.halve(x + row * section.k, section.k, depth, halves + row * depth);
   });
 }
 

@@ -1,7 +1,7 @@
 // Tile registers: eight of up to 16 rows of 64 bytes, and the product of tiles of bf16 (Intel SDM: AMX, vol. 1 ch. 18;
 // TDPBF16PS, vol. 2). With GATTLING_AMX they are the processor's, else plain code that gives the same bits. Included by
-// the kernels of one unit inside its own namespace. The assembler's names are used because the compilers' own calls take
-// numbers of registers as text, which no template can give them.
+// the kernels of one unit inside its own namespace. The assembler's names are used because the compilers' own calls
+// take numbers of registers as text, which no template can give them.
 #pragma once
 
 struct alignas(64) TileShapes {

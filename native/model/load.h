@@ -28,8 +28,8 @@ struct LoadOptions {
   double gpu_memory_utilization = 0.9;
 };
 
-// What load_model would make, without reading weights: weight_bytes is an estimate within a few per cent. Throws as it does,
-// but for what only the weights tell.
+// What load_model would make, without reading weights: weight_bytes is an estimate within a few per cent. Throws as it
+// does, but for what only the weights tell.
 ModelInfo plan_model(const LoadOptions& options);
 
 // Throws Error with one sentence on anything that cannot be loaded, or cannot fit.

@@ -89,14 +89,16 @@ TEST(linear_in_tiles_of_every_size) {
       std::vector<HostTensor> parts = {weight.tensor};
       if (biased) parts.push_back(bias.tensor);
       const auto packed = backend->pack(Use::AttnOut, parts, {});
-      const Tensor in = backend->allocate(Role::Activation, rows, k), out = backend->allocate(Role::Activation, rows, n);
+      const Tensor in = backend->allocate(Role::Activation, rows, k),
+                   out = backend->allocate(Role::Activation, rows, n);
       const std::vector<float> x = halves(random, static_cast<size_t>(rows * k));
       std::ranges::copy(x, static_cast<float*>(in.data));
       backend->linear({packed.get(), in, out, rows});
       const auto* have = static_cast<const float*>(out.data);
-      const double off = error({have, have + rows * n},
-                               reference::linear(doubles(x), weight.values, biased ? bias.values : reference::Matrix{},
-                                                 static_cast<size_t>(rows), static_cast<size_t>(n), static_cast<size_t>(k)));
+      const double off =
+          error({have, have + rows * n},
+                reference::linear(doubles(x), weight.values, biased ? bias.values : reference::Matrix{},
+                                  static_cast<size_t>(rows), static_cast<size_t>(n), static_cast<size_t>(k)));
       if (!(off <= 4e-6))
         test::failed(__FILE__, __LINE__, concat(unit, " rows ", rows, " n ", n, " k ", k, ": relative error ", off));
     };
@@ -133,8 +135,7 @@ TEST(vectors_give_the_bits_of_tiles) {
 
 TEST(tile_registers_give_the_bits_of_the_twin) {
   if (!available("amx")) return;
-  for (int rows = 1; rows <= 70; ++rows)
-    CHECK(cpu::same_products(cpu::kernels_amx(), cpu::kernels_amx_twin(), rows));
+  for (int rows = 1; rows <= 70; ++rows) CHECK(cpu::same_products(cpu::kernels_amx(), cpu::kernels_amx_twin(), rows));
 }
 #endif
 
