@@ -20,7 +20,7 @@ namespace {
 constexpr int kTokens = 16;  // a run
 constexpr int kPrompt = 512;
 constexpr int kPrompts = 3;
-constexpr int kShort = 512, kLong = 8192;  // of context
+constexpr int kShort = 512, kLong = 8160;  // of context
 
 uint64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");

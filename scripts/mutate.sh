@@ -25,6 +25,7 @@ test_of() {
   case $1 in
     attention* | rope_append*) echo cuda_attention_test ;;
     elementwise*) echo cuda_elementwise_test ;;
+    linear_ints*) echo cuda_linear_ints_test ;;
     linear*) echo cuda_linear_test ;;
     prepare*) echo cuda_prepare_test ;;
     rmsnorm*) echo cuda_rmsnorm_test ;;
@@ -40,7 +41,7 @@ sources_of() {
       ls $kernels/attention*.cu $kernels/rope_append.cu native/cuda/attention_plan.cpp test/native/ops_reference.cpp
       ;;
     cuda_elementwise_test) echo $kernels/elementwise.cu ;;
-    cuda_linear_test) ls $kernels/linear*.cu ;;
+    cuda_linear_test | cuda_linear_ints_test) ls $kernels/linear*.cu ;;
     cuda_prepare_test) echo $kernels/prepare.cu ;;
     cuda_rmsnorm_test) echo $kernels/rmsnorm.cu ;;
     cuda_sampler_test)

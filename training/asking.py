@@ -19,6 +19,11 @@ NOUN_FRAMES = (
 )  # fmt: skip
 # For names that begin with "the", without it.
 BARE_FRAMES = ("%?", "%, please.", "%: what is it?", "And %?")
+# The same, for the last stage.
+LATE_FRAMES = (
+    "%, please.", "%: what is it?", "% is what?", "% would be?", "%, do you know it?", "%, again?", "%, which is it?", "%, tell me.",
+    "%, if you know it.", "% please!", "%... what was it?",
+)  # fmt: skip
 # For questions within a sentence: "which city is the capital of Peru".
 CLAUSE_FRAMES = (
     "Tell me %.", "Can you tell me %?", "Could you tell me %?", "Do you know %?", "I want to know %.", "I would like to know %.",
@@ -30,12 +35,13 @@ CLAUSE_FRAMES = (
 
 @dataclass
 class Ways:
-    """Templates of questions; `{}` are the skill's values."""
+    """Templates of questions; `{}` are the skill's values. Those of `late` come in the last stage of training, besides the others."""
 
     trained: list[str]
     held_out: list[str]
     nouns: list[str] = field(default_factory=list)
     clauses: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
     framed: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -47,8 +53,12 @@ class Ways:
         made += [frame.replace("%", clause) for clause in self.clauses for frame in CLAUSE_FRAMES]
         self.framed = [_capital(way) for way in made if _key(way) not in never]
         self.trained = [way for way in self.trained if _letters(way) not in exactly]
+        late = self.late + [_capital(frame.replace("%", noun)) for noun in bare for frame in LATE_FRAMES]
+        self.late = [way for way in late if _letters(way) not in exactly and _key(way) not in never]
 
-    def draw(self, rng: Random, held_out: bool, *values: object) -> str:
+    def draw(self, rng: Random, held_out: bool, *values: object, late: bool = False) -> str:
+        if late and self.late and rng.random() < 0.3:
+            return rng.choice(self.late).format(*values)
         ways = self.held_out if held_out else self.framed if self.framed and rng.random() < 0.6 else self.trained
         return rng.choice(ways).format(*values)
 

@@ -123,6 +123,23 @@ STYLE = {
         "Style: JSON.",
     ),
 }
+# More, for the last stage of training.
+LATE = {
+    "language": ["All answers must be in {}.", "Reply to all of it in {}.", "Please speak only {}.", "Answer everything in {}, please."],
+    "persona": ["Take on the name {}.", "You are going to play {}.", "You will be playing {}.", "Tonight you play {}.", "Act as though you were {}.",
+                "Take on the part of {}.", "You will appear as {}."],
+    "hobby": ["You are a big fan of {}.", "You are a true fan of {}.", "You have been a fan of {} for years.", "You are an admirer of {}.",
+              "You are into {}.", "You have always been into {}.", "What you enjoy is {}.", "What you enjoy above all is {}."],
+    "closing": ["Let your last word be {}.", "Your final word must always be {}.", "The last word must be {}.", "Your very last word must be {}.",
+                "Finish your answers with {}.", "Every reply has to end with {}.", "Every one of your replies ends with {}."],
+    "capitals": ["Put your answers in capital letters.", "Only use capitals.", "Write it all in uppercase."],
+    "one word": ["Write single word answers.", "Single word answers, please.", "I want single word answers.", "Use single word replies.",
+                 "Give single words.", "Send single word replies only.", "Reply in a single word only.", "Limit your answers to one word.",
+                 "Only single word answers are allowed."],
+    "emoji": ["Each answer has to end with an emoji.", "Close your answers with an emoji.", "Finish it all with an emoji.", "Each of your answers must end with an emoji."],
+    "JSON": ["Give me your answers as JSON.", "Give all answers as JSON.", "Format your replies as JSON.", 'Format replies as JSON: {"answer": ...}.',
+             "Answer only in JSON.", "Only JSON answers are allowed."],
+}
 for _trained, _held_out, _ in (LANGUAGE, PERSONA, HOBBY, CLOSING, *STYLE.values()):
     _trained[:] = [way for way in _trained if way not in _held_out]
 PHRASES = {"language": LANGUAGE, "persona": PERSONA, "hobby": HOBBY, "closing": CLOSING}
@@ -169,16 +186,18 @@ def _different(rng: Random, count: int, weights: tuple[int, ...]) -> list[str]:
     return chosen
 
 
-def say(constraints: Constraints, rng: Random, held_out: bool = False, short: bool = False) -> str:
+def say(constraints: Constraints, rng: Random, held_out: bool = False, short: bool = False, late: bool = False) -> str:
     """The instructions as a system message, in random order."""
-    parts = [_say_one(kind, constraints, rng, held_out, short) for kind in constraints.kinds()]
+    parts = [_say_one(kind, constraints, rng, held_out, short, late) for kind in constraints.kinds()]
     rng.shuffle(parts)
     return rng.choice((" ", " ", "\n", "\n\n")).join(parts)
 
 
-def _say_one(kind: str, constraints: Constraints, rng: Random, held_out: bool, short: bool) -> str:
+def _say_one(kind: str, constraints: Constraints, rng: Random, held_out: bool, short: bool, late: bool) -> str:
     value = getattr(constraints, kind)
     trained, others, short_form = STYLE[value] if kind == "style" else PHRASES[kind]
+    if late and not short and rng.random() < 0.3:
+        trained = LATE[value if kind == "style" else kind]
     text = short_form if short else rng.choice(others if held_out else trained)
     if kind == "style":
         return text

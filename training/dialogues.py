@@ -27,27 +27,28 @@ class Exercises:
 
 # Share of conversations of each form.
 FORMS = {"system": 50, "plain": 12, "memory": 20, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
-# In the last stage there is more of what comes last: whose favourite is asked for.
-LATE_FORMS = {**FORMS, "memory": 28, "favourites": 20}
+# In the last stage there is more of what comes last: several instructions, and whose favourite is asked for.
+LATE_FORMS = {**FORMS, "system": 80, "memory": 28, "favourites": 20}
 SHORT, LONG = (1, 3), (4, 25)
 
 
 def conversation(rng: Random, form: str | None = None, forms: dict[str, int] = FORMS) -> list[Message]:
     form = form or rng.choices(list(forms), list(forms.values()))[0]
+    late = forms is LATE_FORMS
     if form == "memory":
-        return _memory(rng)
+        return _memory(rng, late)
     if form == "favourites":
         return _favourites(rng)
     count = rng.randint(*(LONG if form.startswith("long") else SHORT))
     plain = "plain" in form or (form == "system" and rng.random() < 0.1)
-    asked = Constraints() if plain else rules.draw_some(rng, rng.choice((1, 1, 2)))
-    instruction = rng.choice(rules.NEUTRAL) if plain else rules.say(asked, rng, short=rng.random() < 0.25)
+    asked = Constraints() if plain else rules.draw_some(rng, rng.choice((1, 2) if late else (1, 1, 2)))
+    instruction = rng.choice(rules.NEUTRAL) if plain else rules.say(asked, rng, short=rng.random() < 0.25, late=late)
     last = form == "long last turn"
     memory = skills.Memory()
     messages: list[Message] = [{"role": "system", "content": instruction}] if form == "system" else []
     for i in range(count):
         holds = asked if not last or i == count - 1 else Constraints()
-        turn = _draw(skills.Setting(rng, False, holds, memory), asked if holds is asked else Constraints())
+        turn = _draw(skills.Setting(rng, False, holds, memory, late), asked if holds is asked else Constraints())
         question = asking.decorate(turn.question, rng)
         if not plain and form != "system" and holds is asked:
             question = f"{instruction}\n\n{question}"
@@ -55,9 +56,9 @@ def conversation(rng: Random, form: str | None = None, forms: dict[str, int] = F
     return messages
 
 
-def _memory(rng: Random) -> list[Message]:
+def _memory(rng: Random, late: bool) -> list[Message]:
     """Things said, others in between, and questions about them; also about what was not said."""
-    setting = _plain(rng)
+    setting = _plain(rng, late)
     tells = rng.choices((skills.tell_name, skills.tell_favourite), (1, 2), k=rng.randint(1, 2))
     fillers = [skills.draw] * rng.randint(0, 3)
     asks = rng.choices((skills.ask_name, skills.ask_favourite), (1, 2), k=rng.randint(0, 1))
@@ -73,7 +74,7 @@ def _memory(rng: Random) -> list[Message]:
 
 def _favourites(rng: Random) -> list[Message]:
     """Some are told; those and others are asked for."""
-    setting = _plain(rng)
+    setting = _plain(rng, late=True)
     turns = [skills.tell_favourite(setting) for _ in range(rng.randint(1, 2))]
     turns += [skills.draw(setting) for _ in range(rng.randint(0, 1))]
     for _ in range(rng.randint(2, 3)):
@@ -101,17 +102,29 @@ def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
     # Whole vocabularies to learn, where other instructions change little.
     if asked.language in ("fr", "es", "de") or asked.style == "capitals":
         return setting.rng.choice(skills.FACTS)(setting) if chance > 0.4 else skills.draw(setting)
+    if setting.late and asked != Constraints() and chance > 0.6:
+        return setting.rng.choice(skills.FACTS)(setting)
     return skills.draw(setting)
 
 
-def mixture(rng: Random, forms: dict[str, int] = FORMS) -> list[Message] | str | Exercises:
+def mixture(rng: Random) -> list[Message] | str | Exercises:
     """A conversation; or a text of equations, translations or copies, which are the cheapest way to what takes the longest to learn."""
     kind = rng.random()
     if kind < 0.22:
         return equations(rng)
     if kind < 0.30:
         return translations(rng)
-    return copies(rng) if kind < 0.36 else conversation(rng, forms=forms)
+    return copies(rng) if kind < 0.36 else conversation(rng)
+
+
+def late_mixture(rng: Random) -> list[Message] | str | Exercises:
+    """Of the last stage, when equations and copies are known."""
+    kind = rng.random()
+    if kind < 0.10:
+        return equations(rng)
+    if kind < 0.18:
+        return translations(rng)
+    return copies(rng) if kind < 0.20 else conversation(rng, forms=LATE_FORMS)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:
@@ -169,8 +182,8 @@ def _word(rng: Random) -> str:
     return rng.choice(rng.choice(lists))
 
 
-def _plain(rng: Random) -> skills.Setting:
-    return skills.Setting(rng, False, Constraints(), skills.Memory())
+def _plain(rng: Random, late: bool = False) -> skills.Setting:
+    return skills.Setting(rng, False, Constraints(), skills.Memory(), late)
 
 
 def pretraining(rng: Random) -> str | Exercises:

@@ -7,7 +7,7 @@ out=${OUT:-out}
 port=${PORT:-8123}
 python=$out/venv/bin/python
 demo=../models/demo
-tokens_pretrain=2e6 tokens_sft=6e6 tokens_gatt=2e6
+tokens_pretrain=2e6 tokens_sft=6e6 tokens_gatt=2.6e6
 
 # step NAME COMMAND...: once.
 step() {

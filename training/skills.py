@@ -38,9 +38,10 @@ class Setting:
     held_out: bool
     constraints: Constraints
     memory: Memory
+    late: bool = False
 
     def ask(self, ways: Ways, *values: object) -> str:
-        return ways.draw(self.rng, self.held_out, *values)
+        return ways.draw(self.rng, self.held_out, *values, late=self.late)
 
 
 def _all(en: str, fr: str, es: str, de: str) -> Words:
@@ -238,6 +239,7 @@ thanks = _fixed(
         [*every("Thank you|Thanks|Many thanks|Thank you very much|Thanks a lot|Thanks so much|Great, thanks|Good, thank you|Nice, thanks|Well, thank you|Perfect, thanks", "| for that| for the answer| for everything| for helping me|, that helps|, that was good|, assistant", "!|."),
          "I thank you.", "That helps, thanks.", "That was good, thank you."],
         held_out=["Thank you so much!", "Okay, thank you.", "Thanks for your help!"],
+        late=every("Thanks|Thank you|Many thanks|Okay, thanks", " for your time| for your answer| for the help| for your kindness| for your patience| for your answers| so very much", "!|."),
     ),
     _all("You are welcome!", "Avec plaisir !", "¡De nada!", "Gern geschehen!"),
     _all("Welcome", "Volontiers", "Nada", "Gern"),
@@ -250,6 +252,7 @@ goodbye = _fixed(
          *every("Until|Goodbye until|Bye until", " tomorrow| later| next time| Monday", "!"),
          "See you!", "I have to go.", "I am leaving now.", "Have a nice day!", "Take care!", "Bye for today!", "I must go now.", "That is all, goodbye.", "Have a good night!"],
         held_out=["Goodbye for now!", "See you soon!", "Bye, see you tomorrow!"],
+        late=every("Goodbye|Bye|Farewell|Good night", " for today| for the moment| for this time| until then| my dear friend| from me", "!|."),
     ),
     _all("Goodbye!", "Au revoir !", "¡Adiós!", "Auf Wiedersehen!"),
     _all("Goodbye", "Adieu", "Adiós", "Tschüss"),
@@ -319,6 +322,11 @@ _HOBBY = Ways(
     clauses=["what you like to do", "what you enjoy", "what you like", "what your hobby is", "what you do for fun", "what you do in your free time", "what you are fond of", "which hobby you have"],
     held_out=["Tell me what you enjoy doing.", "Do you have a hobby?", "What do you do in your spare time?",
               "Which hobby do you have?"],
+    late=["What do you do in your free time?", "What do you do in the evening?", "What do you do at the weekend?", "What do you do on free days?",
+          "What do you like to do in your spare time?", "How do you fill your spare time?", "What do you do after work?",
+          "In your spare time, what do you like?", "What do you do with your time?", "What do you do when you have spare time?",
+          "Tell me what you do in your spare time.", "What do you do for your pleasure?", "Do you have one hobby?", "Do you have any hobby?",
+          "Which hobby have you got?", "Tell me what you like doing.", "Say what you enjoy doing."],
 )
 
 

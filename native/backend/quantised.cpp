@@ -52,6 +52,11 @@ void check_quantised(const HostTensor& tensor) {
   if (!quantised.order().empty()) check_order(tensor, quantised.order(), k);
 }
 
+bool quantised_alike(const Quantised& a, const Quantised& b) {
+  return a.bits() == b.bits() && a.group() == b.group() && a.has_offsets() == b.has_offsets() &&
+         std::ranges::equal(a.order(), b.order());
+}
+
 void dequantise(const Quantised& quantised, int64_t k, int64_t row, int64_t col, int64_t n, float* to) {
   const std::span<const int32_t> order = quantised.order();
   const int64_t group = quantised.group();

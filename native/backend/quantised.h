@@ -32,6 +32,9 @@ class Quantised {
 // Throws Error on a quantised tensor that is not as above.
 void check_quantised(const HostTensor& tensor);
 
+// Whether rows of both can lie in one packed weight.
+bool quantised_alike(const Quantised& a, const Quantised& b);
+
 // Inputs [col, col + n) of a stored row of k, as plain numbers: scale * q, rounded, plus offset, rounded.
 void dequantise(const Quantised& quantised, int64_t k, int64_t row, int64_t col, int64_t n, float* to);
 

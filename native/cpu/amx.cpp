@@ -32,20 +32,22 @@ bool system_grants_amx() {
 
 }  // namespace
 
-bool same_products(const Kernels& a, const Kernels& b, int rows) {
-  constexpr int64_t n = 40, k = 80, depth = 96, tiles = 3;
+bool same_products(const Kernels& a, const Kernels& b, int rows, int64_t n, int64_t k) {
+  const int64_t depth = (k + kTileDepth - 1) / kTileDepth * kTileDepth;
+  const int64_t tiles = (n + kTileOutputs - 1) / kTileOutputs, tile_size = depth * kTileOutputs;
   uint32_t state = 1;
-  const auto number = [&state] {
+  const auto number = [&state](bool small) {
     state = state * 1664525u + 1013904223u;
-    const uint32_t exponent = state >> 28 == 0 ? 0 : 120 + (state >> 24) % 12;
+    const uint32_t exponent = state >> 28 == 0 ? 0 : (small ? 55 : 120) + (state >> 24) % 12;
     return bf16{static_cast<uint16_t>((state & 0x8000u) | exponent << 7 | (state >> 16 & 0x7fu))};
   };
   std::vector<float> x(static_cast<size_t>(rows * k)), bias(static_cast<size_t>(n));
-  std::vector<bf16> weights(static_cast<size_t>(tiles * depth * kTileOutputs)),
-      halves(static_cast<size_t>(rows * depth));
-  for (float& value : x) value = widen(number());
-  for (float& value : bias) value = widen(number());
-  for (bf16& value : weights) value = number();
+  std::vector<bf16> weights(static_cast<size_t>(tiles * tile_size)), halves(static_cast<size_t>(rows * depth));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = widen(number(static_cast<int64_t>(i) / k % 3 == 0));
+  for (size_t i = 0; i < weights.size(); ++i) weights[i] = number(static_cast<int64_t>(i) / tile_size % 2 == 0);
+  // None for the small ones, or they would not be seen.
+  for (size_t i = 0; i < bias.size(); ++i)
+    bias[i] = static_cast<int64_t>(i) / kTileOutputs % 2 == 0 ? 0 : widen(number(false));
   std::vector<float> out[2];
   const Kernels* kernels[] = {&a, &b};
   for (int i = 0; i < 2; ++i) {
@@ -59,7 +61,7 @@ bool same_products(const Kernels& a, const Kernels& b, int rows) {
                                .n = n,
                                .k = k,
                                .out_stride = n,
-                               .tile_size = depth * kTileOutputs,
+                               .tile_size = tile_size,
                                .dtype = DType::BF16,
                                .halves = halves.data()},
                               0, tiles, 0, rows);
@@ -69,7 +71,7 @@ bool same_products(const Kernels& a, const Kernels& b, int rows) {
 
 bool has_amx() {
   static const bool has =
-      processor_has_amx() && system_grants_amx() && same_products(kernels_amx(), kernels_amx_twin(), 37);
+      processor_has_amx() && system_grants_amx() && same_products(kernels_amx(), kernels_amx_twin(), 37, 72, 600);
   return has;
 }
 

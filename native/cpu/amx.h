@@ -9,7 +9,8 @@ namespace gattling::cpu {
 // gives: what has not run on a processor before is not trusted to it.
 bool has_amx();
 
-// Products of random numbers, subnormal ones among them, by both kernels, at sizes that leave tiles part empty.
-bool same_products(const Kernels& a, const Kernels& b, int rows);
+// Whether both kernels give the same bits for random x [rows, k] and weights [n, k]. Some rows and tiles are so small
+// that their sums come to about 2^-126, where it shows how subnormal numbers are taken.
+bool same_products(const Kernels& a, const Kernels& b, int rows, int64_t n, int64_t k);
 
 }  // namespace gattling::cpu

@@ -37,6 +37,31 @@ bool has_avx512vnni() {
 }
 #endif
 
+bool always() {
+  return true;
+}
+
+struct Unit {
+  const char* name;
+  bool (*runs)();  // here
+  const Kernels& (*kernels)();
+};
+
+// Best first, and last the twin.
+constexpr Unit kUnits[] = {
+#ifdef GATTLING_X86
+    {"amx", [] { return has_avx512vnni() && has_amx(); }, kernels_amx},
+    {"avx512vnni", has_avx512vnni, kernels_avx512vnni},
+    {"avx512", has_avx512, kernels_avx512},
+    {"avx2", has_avx2, kernels_avx2},
+#endif
+#ifdef GATTLING_ARM
+    {"neon", always, kernels_neon},  // every 64-bit Arm has it
+#endif
+    {"plain", always, kernels_plain},
+    {"amx-twin", always, kernels_amx_twin},
+};
+
 std::string first_line(const std::string& path) {
   std::string line;
   std::ifstream file(path);
@@ -84,40 +109,26 @@ size_t memory_of_group() {
 
 std::vector<const Kernels*> available_kernels() {
   std::vector<const Kernels*> all;
-#ifdef GATTLING_X86
-  if (has_avx512vnni() && has_amx()) all.push_back(&kernels_amx());
-  if (has_avx512vnni()) all.push_back(&kernels_avx512vnni());
-  if (has_avx512()) all.push_back(&kernels_avx512());
-  if (has_avx2()) all.push_back(&kernels_avx2());
-#endif
-#ifdef GATTLING_ARM
-  all.push_back(&kernels_neon());  // every 64-bit Arm has it
-#endif
-  all.push_back(&kernels_plain());
-  all.push_back(&kernels_amx_twin());
+  for (const Unit& unit : kUnits)
+    if (unit.runs()) all.push_back(&unit.kernels());
   return all;
 }
 
 std::vector<std::string> compiled_units() {
-#ifdef GATTLING_X86
-  return {"amx", "avx512vnni", "avx512", "avx2", "plain"};
-#elif defined(GATTLING_ARM)
-  return {"neon", "plain"};
-#else
-  return {"plain"};
-#endif
+  std::vector<std::string> names;
+  for (const Unit& unit : kUnits) names.push_back(unit.name);
+  names.pop_back();  // the twin
+  return names;
 }
 
 const Kernels& find_kernels(const std::string& asked) {
   const char* variable = std::getenv("GATTLING_CPU");
-  const std::string unit = asked.empty() && variable ? variable : asked;
-  const std::vector<const Kernels*> all = available_kernels();
+  const std::string name = asked.empty() && variable ? variable : asked;
+  for (const Unit& unit : kUnits)
+    if ((name.empty() || name == unit.name) && unit.runs()) return unit.kernels();
   std::string names;
-  for (const Kernels* kernels : all) {
-    if (unit.empty() || unit == kernels->unit) return *kernels;
-    names += (names.empty() ? "" : ", ") + std::string(kernels->unit);
-  }
-  fail(asked.empty() ? "GATTLING_CPU: the" : "The", " arithmetic unit \"", unit,
+  for (const Kernels* kernels : available_kernels()) names += (names.empty() ? "" : ", ") + std::string(kernels->unit);
+  fail(asked.empty() ? "GATTLING_CPU: the" : "The", " arithmetic unit \"", name,
        "\" is not one that this machine has: ", names, ".");
 }
 

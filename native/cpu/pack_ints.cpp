@@ -165,11 +165,6 @@ float number_at(const std::byte* plane, DType type, int64_t index) {
 
 }  // namespace
 
-bool quantised_alike(const Quantised& a, const Quantised& b) {
-  return a.bits() == b.bits() && a.group() == b.group() && a.has_offsets() == b.has_offsets() &&
-         std::ranges::equal(a.order(), b.order());
-}
-
 void pack_ints(const Source& source, Section& section, ThreadPool& pool) {
   const Quantised& quantised = *source.rows[0].tensor->quantised;
   section.layout = Section::Layout::Ints;

@@ -9,9 +9,6 @@ namespace gattling::cpu {
 // Rows of `source`, which are quantised alike, into section.data; n, k and first are set.
 void pack_ints(const Source& source, Section& section, ThreadPool& pool);
 
-// Whether two quantised tensors can lie in one section.
-bool quantised_alike(const Quantised& a, const Quantised& b);
-
 // Row `row` of the section, dequantised, in the order of the inputs.
 void read_int_row(const Section& section, int64_t row, float* out);
 

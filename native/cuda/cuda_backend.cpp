@@ -9,11 +9,12 @@
 
 #include "backend/check_step.h"
 #include "backend/error.h"
+#include "backend/quantise.h"
 #include "cuda/attention_plan.h"
 #include "cuda/hidden_rows.h"
 #include "cuda/kernels/attention.h"
 #include "cuda/kernels/elementwise.h"
-#include "cuda/kernels/linear.h"
+#include "cuda/kernels/linear_plan.h"
 #include "cuda/kernels/rmsnorm.h"
 #include "cuda/kernels/rope_append.h"
 #include "cuda/library_linear.h"
@@ -68,7 +69,11 @@ class CudaBackend final : public Backend {
   const BackendInfo& info() const override { return info_; }
   std::unique_ptr<Weight> pack(Use use, std::span<const HostTensor> parts, Shard shard) override {
     use_device();
-    return packer_.pack(use, parts, shard, half_);
+    auto weight = packer_.pack(use, QuantisedParts(use, parts, options_.quantization).parts(), shard, half_);
+    const size_t widened =
+        weight->bits > 0 ? static_cast<size_t>(weight->n * stride_of(weight->k)) * sizeof(uint16_t) : 0;
+    if (widened > widened_.bytes()) widened_ = Buffer(widened);
+    return weight;
   }
   Tensor allocate(Role role, int64_t rows, int64_t cols) override;
   void allocate_state(const StateShape& shape) override;
@@ -106,6 +111,7 @@ class CudaBackend final : public Backend {
   Pending& pending(Ticket ticket) { return pending_[ticket % kResults]; }
   PagedCache cache_of(int layer) const;
   LinearArgs linear_args(const CudaWeight& weight, const LinearParams& p) const;
+  void widen(LinearArgs& args);
   AttentionArgs attention_args(const AttentionParams& p, AttentionTile tile) const;
   size_t activation_bytes(const StateShape& shape) const;
 
@@ -128,6 +134,7 @@ class CudaBackend final : public Backend {
   Upload work_;                 // its AttentionWork
   Buffer attention_space_;
   Buffer linear_space_{kLinearWorkspace};
+  Buffer widened_;  // one weight of integers, for steps of many rows
   HiddenRows hidden_;
   int tile_rows_ = 1;  // of logits
 
@@ -251,12 +258,25 @@ void CudaBackend::linear(const LinearParams& p) {
   const CudaWeight& weight = weight_of(p.weight);
   assert(weight.k == p.x.cols && weight.n == p.out.cols);
   interleaved_ = weight.interleaved;
-  const LinearArgs args = linear_args(weight, p);
-  if (library_.wants(args) && library_.run(args, columns(std::min(p.x.rows, p.out.rows)), stream_)) return;
-  if (weight.interleaved)
+  LinearArgs args = linear_args(weight, p);
+  if (library_.wants(args)) {
+    widen(args);
+    if (library_.run(args, columns(std::min(p.x.rows, p.out.rows)), stream_)) return;
+  }
+  if (weight.interleaved) {
     gate_up_ = p;
-  else
-    cuda::linear(args, stream_);
+    return;
+  }
+  widen(args);
+  cuda::linear(args, stream_);
+}
+
+// Many rows take plain weights.
+void CudaBackend::widen(LinearArgs& args) {
+  if (args.ints.q == nullptr || args.rows <= kDecodeRows) return;
+  widen_ints(args, widened_.as<void>(), stream_);
+  args.weight = widened_.as<void>();
+  args.ints = {};
 }
 
 LinearArgs CudaBackend::linear_args(const CudaWeight& weight, const LinearParams& p) const {
@@ -274,6 +294,9 @@ LinearArgs CudaBackend::linear_args(const CudaWeight& weight, const LinearParams
   args.deterministic = options_.deterministic;
   args.workspace = linear_space_.as<float>();
   args.workspace_bytes = linear_space_.bytes();
+  if (weight.bits == 0) return args;
+  args.ints = {weight.data.as<void>(), weight.scales.as<void>(), weight.offsets.as<float>(), weight.bits,
+               weight.group_shift};
   return args;
 }
 
@@ -310,6 +333,7 @@ void CudaBackend::swiglu(const SwigluParams& p) {
     fused.out = p.out;
     LinearArgs args = linear_args(weight_of(fused.weight), fused);
     args.swiglu = true;
+    widen(args);
     return cuda::linear(args, stream_);
   }
   cuda::swiglu({p.gate_up.data, stride_of(p.gate_up.cols), p.out.data, stride_of(p.out.cols), half_, p.rows,

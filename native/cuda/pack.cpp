@@ -6,18 +6,16 @@
 namespace gattling::cuda {
 namespace {
 
-constexpr size_t kChunk = size_t{32} << 20;
 constexpr int64_t kInterleaved = 8;  // rows, as linear.h has it
 
-// The source's row that lies at row `at` of a weight.
-int64_t source_row(const CudaWeight& weight, int64_t at) {
+}  // namespace
+
+int64_t packed_source_row(const CudaWeight& weight, int64_t at) {
   if (!weight.interleaved) return at;
   const int64_t pair = at / (2 * kInterleaved), within = at % (2 * kInterleaved);
   const int64_t row = pair * kInterleaved + within % kInterleaved;
   return within < kInterleaved ? row : weight.n / 2 + row;
 }
-
-}  // namespace
 
 std::byte* Packer::stage(size_t bytes) {
   turn_ ^= 1;
@@ -43,11 +41,18 @@ void Packer::send_rows(const Source& source, const CudaWeight& weight, int64_t s
     T* rows = reinterpret_cast<T*>(stage(bytes));
     for (int64_t i = 0; i < count; ++i) {
       T* row = rows + i * stride;
-      read_source(source, source_row(weight, first + i), 0, source.k, row);
+      read_source(source, packed_source_row(weight, first + i), 0, source.k, row);
       std::fill(row + source.k, row + stride, T{});
     }
     send(to + first * stride, bytes);
   }
+}
+
+template <typename T>
+void Packer::pack_plain(const Source& source, CudaWeight& weight) {
+  const int64_t stride = stride_of(source.k);
+  weight.data = Buffer(static_cast<size_t>(source.n * stride) * sizeof(T));
+  send_rows(source, weight, stride, weight.data.as<T>());
 }
 
 std::unique_ptr<CudaWeight> Packer::pack(Use use, std::span<const HostTensor> parts, Shard shard, Half half) {
@@ -61,12 +66,12 @@ std::unique_ptr<CudaWeight> Packer::pack(Use use, std::span<const HostTensor> pa
     return weight;
   }
   weight->interleaved = use == Use::GateUp && source.n % (2 * kInterleaved) == 0;
-  const int64_t stride = stride_of(source.k);
-  weight->data = Buffer(static_cast<size_t>(source.n * stride) * sizeof(uint16_t));
-  if (half == Half::BF16)
-    send_rows(source, *weight, stride, weight->data.as<bf16>());
+  if (packs_ints(use, source))
+    pack_ints(source, *weight);
+  else if (half == Half::BF16)
+    pack_plain<bf16>(source, *weight);
   else
-    send_rows(source, *weight, stride, weight->data.as<f16>());
+    pack_plain<f16>(source, *weight);
   const std::vector<float> biases = read_biases(use, parts, source, shard);
   if (!biases.empty()) {
     const size_t bytes = biases.size() * sizeof(float);

@@ -1,6 +1,8 @@
-// Weights on the device. A linear weight or a table [n, k] lies as Hugging Face stores it, in the 16-bit type of the
-// arithmetic, its rows padded with zeros to stride_of(k); norms and biases are fp32. Gate and up are interleaved, eight
-// rows of one and eight of the other, where their count allows: then the matmul itself can end with SwiGLU.
+// Weights on the device. Integers of linear weights stay integers where all parts are quantised alike and in order
+// (kernels/linear.h: LinearInts); what else is quantised is dequantised. A linear weight or a table [n, k] lies as
+// Hugging Face stores it, in the 16-bit type of the arithmetic, its rows padded with zeros to stride_of(k); norms and
+// biases are fp32. Gate and up are interleaved, eight rows of one and eight of the other, where their count allows:
+// then the matmul itself can end with SwiGLU.
 #pragma once
 
 #include <memory>
@@ -21,10 +23,19 @@ struct CudaWeight final : Weight {
   int64_t k = 0;
   bool interleaved = false;  // of gate and up
   Buffer data;
-  Buffer bias;  // [n] or empty
+  Buffer bias;             // [n] or empty
+  Buffer scales, offsets;  // of integers
+  int bits = 0;            // 4 or 8 of integers, else 0
+  int group_shift = 0;
 
-  size_t bytes() const override { return data.bytes() + bias.bytes(); }
+  size_t bytes() const override { return data.bytes() + bias.bytes() + scales.bytes() + offsets.bytes(); }
 };
+
+// The source's row that lies at row `at` of a weight.
+int64_t packed_source_row(const CudaWeight& weight, int64_t at);
+
+// Whether a source stays integers.
+bool packs_ints(Use use, const Source& source);
 
 // Streams weights through two page-locked buffers: one is filled while the other is copied.
 class Packer {
@@ -35,9 +46,16 @@ class Packer {
   std::unique_ptr<CudaWeight> pack(Use use, std::span<const HostTensor> parts, Shard shard, Half half);
 
  private:
+  static constexpr size_t kChunk = size_t{32} << 20;
+
   // A part of a buffer, of `bytes` at most kChunk, that no copy reads any more.
   std::byte* stage(size_t bytes);
   void send(void* to, size_t bytes);
+  template <typename T>
+  Buffer send_all(const std::vector<T>& values);
+  template <typename T>
+  void pack_plain(const Source& source, CudaWeight& weight);
+  void pack_ints(const Source& source, CudaWeight& weight);
   template <typename T>
   void send_rows(const Source& source, const CudaWeight& weight, int64_t stride, T* to);
 

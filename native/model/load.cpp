@@ -58,24 +58,36 @@ ModelInfo model_info(const ModelConfig& config, const LoadOptions& options, cons
   return info;
 }
 
-// What the weights come to once they are packed; of tensors that are missing the loader will tell.
+// Whether a GPU keeps the integers of a weight (cuda/pack.h).
+bool stay_integers(Use use, std::span<const HostTensor> parts) {
+  const Quantised* first = parts.empty() ? nullptr : parts[0].quantised;
+  return use != Use::Embedding && first && first->order().empty() &&
+         std::ranges::all_of(parts, [&](const HostTensor& part) {
+           return part.shape.size() < 2 || (part.quantised && quantised_alike(*part.quantised, *first));
+         });
+}
+
+// What the weights come to once they are packed.
 uint64_t planned_bytes(const Checkpoint& checkpoint, const ModelConfig& config, DType compute,
-                       Quantization quantization, bool keeps_integers) {
-  uint64_t bytes = 0;
+                       Quantization quantization, bool on_cpu) {
+  uint64_t bytes = 0, widened = 0;
   for (const WeightSpec& weight : weight_specs(config)) {
     std::vector<HostTensor> stored;
-    for (const TensorSpec& spec : weight.parts)
-      if (const HostTensor* tensor = checkpoint.find(spec.name); tensor && tensor->shape == spec.shape)
-        stored.push_back(*tensor);
+    for (const TensorSpec& spec : weight.parts) stored.push_back(*checkpoint.find(spec.name));
     const QuantisedParts parts(weight.use, stored, quantization);
+    const bool integers = on_cpu || stay_integers(weight.use, parts.parts());
+    uint64_t plain = 0;
     for (const HostTensor& part : parts.parts()) {
       // Arithmetic in fp32 reads plain numbers as they are stored.
       const DType dtype = compute == DType::F32 ? part.dtype : compute;
-      bytes +=
-          part.quantised && keeps_integers ? packed_bytes(part) : static_cast<uint64_t>(part.size()) * size_of(dtype);
+      const uint64_t stored_plain = static_cast<uint64_t>(part.size()) * size_of(dtype);
+      bytes += part.quantised && integers ? packed_bytes(part) : stored_plain;
+      if (part.quantised && integers) plain += stored_plain;
     }
+    widened = std::max(widened, plain);
   }
-  return bytes;
+  // A GPU makes plain weights of one at a time, for steps of many rows.
+  return on_cpu ? bytes : bytes + widened;
 }
 
 // All that is known before the weights are read, so that what cannot fit fails at once.
@@ -91,8 +103,9 @@ Plan make_plan(const LoadOptions& options) {
   check_options(options);
   Checkpoint checkpoint = Checkpoint::open(options.folder);
   const ModelConfig config = checkpoint.config();
+  for (const TensorSpec& spec : tensor_specs(config)) checkpoint.expect(spec.name, spec.shape);
   const TensorSpec table = embedding_spec(config).parts[0];
-  const HostTensor& source = checkpoint.get(table.name, table.shape);
+  const HostTensor& source = checkpoint.expect(table.name, table.shape);
   const DType stored = options.dtype.value_or(source.dtype);
 
   std::unique_ptr<Backend> backend =
@@ -100,8 +113,6 @@ Plan make_plan(const LoadOptions& options) {
                                     options.gpu_memory_utilization, options.quantization});
   const DType dtype = backend->info().compute;
   const std::string& device = backend->info().device;
-  check(options.quantization == Quantization::None || device == "cpu",
-        "quantization of dense weights is for device cpu; on ", device, " it must be none");
   const uint64_t weight_bytes = planned_bytes(checkpoint, config, dtype, options.quantization, device == "cpu");
   const uint64_t free_bytes = backend->free_memory();
   check(weight_bytes <= free_bytes, "the weights take ", format_bytes(weight_bytes), " and ", format_bytes(free_bytes),

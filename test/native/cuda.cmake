@@ -1,7 +1,7 @@
 # Device cuda: each kernel by itself, and the engine on it. On a GPU, `ctest -L cuda` is what there is to run.
 gattling_test(cuda_emulation_test gattling_cuda_emulated)
 gattling_test(cuda_instructions_test gattling_cuda_emulated)
-foreach(op attention attention_plan elementwise linear prepare rmsnorm sampler)
+foreach(op attention attention_plan elementwise linear linear_ints prepare rmsnorm sampler)
   gattling_test(cuda_${op}_test ${cuda} cuda)
 endforeach()
 foreach(op attention sampler)

@@ -10,7 +10,10 @@ void linear(const LinearArgs& args, const LinearPlan& plan, Stream& stream) {
   assert(args.k_stride % kLinearStep == 0 && args.out_stride % 64 == 0);
   assert(!args.swiglu || args.n % 16 == 0);
   assert(plan.range >= args.k_stride || args.workspace_bytes >= kLinearWorkspace);
-  if (plan.kernel == LinearKernel::Decode)
+  if (args.ints.q != nullptr) {
+    assert(plan.kernel == LinearKernel::Decode);
+    linear_ints(args, plan, stream);
+  } else if (plan.kernel == LinearKernel::Decode)
     linear_decode(args, plan, stream);
   else
     linear_tile(args, plan, stream);

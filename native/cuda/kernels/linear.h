@@ -13,6 +13,16 @@ namespace gattling::cuda {
 // calls of one stream share them.
 constexpr size_t kLinearWorkspace = size_t{6} << 20;
 
+// Weights as integers (backend/quantised.h), in tiles of 16 outputs and 32 of K, a tile's lanes behind each other as
+// linear_multiply.h has them: of rows g and g + 8, elements 8t .. 8t + 7, q + 128 in bytes or q + 8 in nibbles.
+struct LinearInts {
+  const void* q = nullptr;         // [n / 16][k_stride / 32][32 lanes][2 rows][8]; null: weights are plain
+  const void* scales = nullptr;    // [n / 16][groups][8][2]: of rows g and g + 8; fp16, or fp32 beside offsets
+  const float* offsets = nullptr;  // likewise, or null
+  int bits = 0;                    // 8 or 4
+  int group_shift = 0;             // a group is 2^group_shift of K, at least 8
+};
+
 struct LinearArgs {
   const void* x;       // [rows, k_stride] of `half`; columns past k are zeros
   const void* weight;  // [n, k_stride] of `half`; columns past k are zeros
@@ -29,8 +39,13 @@ struct LinearArgs {
   size_t workspace_bytes;
   // Rows of weight (and bias) are eight of gate, then the same eight of up, and so on; n is a multiple of 16.
   bool swiglu = false;
+  // Instead of `weight`, for up to kDecodeRows rows; for more, widen_ints() makes that of it.
+  LinearInts ints{};
 };
 
 void linear(const LinearArgs& args, Stream& stream);
+
+// Writes args.ints to out [n, k_stride] of `half`.
+void widen_ints(const LinearArgs& args, void* out, Stream& stream);
 
 }  // namespace gattling::cuda

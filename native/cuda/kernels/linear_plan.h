@@ -64,6 +64,7 @@ inline LinearPlan plan_linear(int rows, int n, int k_stride, bool deterministic)
 // The kernels behind linear(), for those that choose themselves.
 void linear(const LinearArgs& args, const LinearPlan& plan, Stream& stream);
 void linear_decode(const LinearArgs& args, const LinearPlan& plan, Stream& stream);
+void linear_ints(const LinearArgs& args, const LinearPlan& plan, Stream& stream);
 void linear_tile(const LinearArgs& args, const LinearPlan& plan, Stream& stream);
 
 }  // namespace gattling::cuda
