@@ -21,6 +21,7 @@ struct Topic {
 constexpr Topic kTopics[] = {
     {"rmsnorm", bench_rmsnorm},
     {"linear", bench_linear},
+    {"linear-ints", bench_linear_ints},
     {"prefill-linear", bench_prefill_linear},
     {"decode-attention", bench_decode_attention},
     {"prefill-attention", bench_prefill_attention},

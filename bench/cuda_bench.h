@@ -75,6 +75,7 @@ class Bench {
 void measure_limits(Bench& bench);
 void bench_rmsnorm(Bench& bench);
 void bench_linear(Bench& bench);
+void bench_linear_ints(Bench& bench);
 void bench_prefill_linear(Bench& bench);
 void bench_decode_attention(Bench& bench);
 void bench_prefill_attention(Bench& bench);

@@ -91,6 +91,46 @@ void bench_linear(Bench& bench) {
     }
 }
 
+// Integers in groups of 32 with fp16 scales, which are read as well.
+void bench_linear_ints(Bench& bench) {
+  const int n = bench.tiny ? 112 : 11008, k = bench.tiny ? 192 : 4096;
+  const size_t weights = static_cast<size_t>(n) * static_cast<size_t>(k), groups = weights / 32;
+  for (const int bits : {8, 4})
+    for (const int rows : bench.tiny ? std::vector<int>{1, 9} : std::vector<int>{1, 2, 4, 8, 16, 32}) {
+      const size_t m = static_cast<size_t>(rows), bytes = weights * static_cast<size_t>(bits) / 8 + groups * 2;
+      const Buffer workspace = bench.zeros(kLinearWorkspace);
+      std::vector<Buffer> xs, integers, scales, outs;
+      for (int i = 0; i < bench.n_sets(bytes + (stride_of(k) + stride_of(n)) * m * 2); ++i) {
+        xs.push_back(bench.random_halves(m * stride_of(k), 1));
+        integers.push_back(bench.random_halves(weights * static_cast<size_t>(bits) / 16, 1));
+        scales.push_back(bench.random_halves(groups, 0.02f));
+        outs.push_back(bench.zeros(m * stride_of(n) * 2));
+      }
+      const double time = bench.time(static_cast<int>(outs.size()), [&](int set) {
+        const size_t i = static_cast<size_t>(set);
+        LinearArgs args{};
+        args.x = xs[i].as<void>();
+        args.ints = {integers[i].as<void>(), scales[i].as<void>(), nullptr, bits, 5};
+        args.out = outs[i].as<void>();
+        args.half = Half::BF16;
+        args.rows = rows;
+        args.n = n;
+        args.k_stride = k;
+        args.out_stride = static_cast<int>(stride_of(n));
+        args.workspace = workspace.as<float>();
+        args.workspace_bytes = workspace.bytes();
+        linear(args, bench.stream);
+      });
+      bench.require_finite(outs[0], static_cast<size_t>(n), "linear of integers");
+      const std::string shape = std::to_string(rows) + " rows, " + std::to_string(k) + " to " + std::to_string(n) +
+                                " int" + std::to_string(bits);
+      bench.add({"linear of integers", shape, time, static_cast<double>(bytes), Bound::Copy,
+                 rows > 16   ? 0
+                 : bits == 8 ? 0.8
+                             : 0.7});
+    }
+}
+
 // The four linear layers of an 8B model, over a chunk of a prompt.
 void bench_prefill_linear(Bench& bench) {
   struct Shape {
