@@ -53,7 +53,7 @@ class Ways:
         made += [frame.replace("%", clause) for clause in self.clauses for frame in CLAUSE_FRAMES]
         self.framed = [_capital(way) for way in made if _key(way) not in never]
         self.trained = [way for way in self.trained if _letters(way) not in exactly]
-        late = self.late + [_capital(frame.replace("%", noun)) for noun in bare for frame in LATE_FRAMES]
+        late = self.late + [_capital(frame.replace("%", noun)) for noun in bare if " of " in noun for frame in LATE_FRAMES]
         self.late = [way for way in late if _letters(way) not in exactly and _key(way) not in never]
 
     def draw(self, rng: Random, held_out: bool, *values: object, late: bool = False) -> str:

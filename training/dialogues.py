@@ -28,7 +28,7 @@ class Exercises:
 # Share of conversations of each form.
 FORMS = {"system": 50, "plain": 12, "memory": 20, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
 # In the last stage there is more of what comes last: several instructions, and whose favourite is asked for.
-LATE_FORMS = {**FORMS, "system": 80, "memory": 28, "favourites": 20}
+LATE_FORMS = {**FORMS, "system": 80, "memory": 36, "favourites": 36}
 SHORT, LONG = (1, 3), (4, 25)
 
 
@@ -102,6 +102,8 @@ def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
     # Whole vocabularies to learn, where other instructions change little.
     if asked.language in ("fr", "es", "de") or asked.style == "capitals":
         return setting.rng.choice(skills.FACTS)(setting) if chance > 0.4 else skills.draw(setting)
+    if setting.late and asked.style in ("one word", "JSON") and chance > 0.3:
+        return setting.rng.choice(skills.FACTS)(setting)
     if setting.late and asked != Constraints() and chance > 0.6:
         return setting.rng.choice(skills.FACTS)(setting)
     return skills.draw(setting)

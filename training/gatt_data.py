@@ -19,7 +19,7 @@ from world import CLOSINGS, FIGURES, HOBBIES, LANGUAGES
 
 DIALOGUES, TURNS = 1500, 25
 # Share kept of the samples in which the instruction does not show.
-PLAIN = 0.25
+PLAIN = 0.1
 # Besides what a conversation is about anyway: what shows a persona or a hobby.
 PROBES = (skills.own_name, skills.identity, skills.hobby)
 
@@ -30,7 +30,7 @@ def turns(number: int, asked: Constraints = Constraints()) -> list[tuple[str, st
     setting = skills.Setting(rng, False, asked, skills.Memory())
     talk = []
     for _ in range(rng.randint(2, TURNS)):
-        turn = rng.choice(PROBES)(setting) if rng.random() < 0.3 else skills.draw(setting)
+        turn = rng.choice(PROBES)(setting) if rng.random() < 0.45 else skills.draw(setting)
         talk.append((asking.decorate(turn.question, rng), turn.answer(asked)))
     return talk
 

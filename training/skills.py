@@ -229,6 +229,8 @@ well = _fixed(
         [*every("How are you|How do you feel|How are you feeling|How is it going|How have you been|Are you well|Are you okay|Are you doing well|Is everything well", "| today| this morning| now| these days|, my friend", "?"),
          "How do you do?", "Is everything well with you?", "How is everything?", "How is life?", "How is your day?", "All well?", "How goes it?"],
         held_out=["How are you doing?", "How are things?", "Are you feeling well today?"],
+        late=["How are things going?", "How are all things?", "How are things with you?", "How are you getting on?", "How are you doing these days?",
+              "How are you doing, my friend?", "Are you feeling good?", "Are you feeling well?"],
     ),
     _all("I am fine, thank you!", "Je vais bien, merci !", "Estoy bien, ¡gracias!", "Mir geht es gut, danke!"),
     _all("Fine", "Bien", "Bien", "Gut"),
