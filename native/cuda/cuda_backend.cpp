@@ -69,10 +69,14 @@ class CudaBackend final : public Backend {
   const BackendInfo& info() const override { return info_; }
   std::unique_ptr<Weight> pack(Use use, std::span<const HostTensor> parts, Shard shard) override {
     use_device();
-    auto weight = packer_.pack(use, QuantisedParts(use, parts, options_.quantization).parts(), shard, half_);
+    const Quantization quantization = takes_ints(use) ? options_.quantization : Quantization::None;
+    auto weight = packer_.pack(use, QuantisedParts(use, parts, quantization).parts(), shard, half_);
     const size_t widened =
         weight->bits > 0 ? static_cast<size_t>(weight->n * stride_of(weight->k)) * sizeof(uint16_t) : 0;
-    if (widened > widened_.bytes()) widened_ = Buffer(widened);
+    if (widened > widened_.bytes()) {
+      widened_ = {};  // before there is another
+      widened_ = Buffer(widened);
+    }
     return weight;
   }
   Tensor allocate(Role role, int64_t rows, int64_t cols) override;
@@ -240,6 +244,7 @@ void CudaBackend::captured(uint64_t key, const std::function<void()>& enqueue) {
 }
 
 void CudaBackend::embed(const EmbedParams& p) {
+  assert(weight_of(p.table).bits == 0);
   const CudaWeight& table = weight_of(p.table);
   assert(table.k == p.out.cols && table.n >= shape_.vocab_size);
   cuda::embed({table.data.as<void>(), half_, stride_of(table.k), inputs_.rows().tokens, static_cast<float*>(p.out.data),

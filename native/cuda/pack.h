@@ -34,6 +34,9 @@ struct CudaWeight final : Weight {
 // The source's row that lies at row `at` of a weight.
 int64_t packed_source_row(const CudaWeight& weight, int64_t at);
 
+// Uses whose weights may be integers. Not tables, of which rows are read, nor heads, which may be tables too.
+bool takes_ints(Use use);
+
 // Whether a source stays integers.
 bool packs_ints(Use use, const Source& source);
 

@@ -99,8 +99,12 @@ std::vector<f16> halves_of(const std::vector<float>& values) {
 
 }  // namespace
 
+bool takes_ints(Use use) {
+  return use == Use::Qkv || use == Use::AttnOut || use == Use::GateUp || use == Use::Down;
+}
+
 bool packs_ints(Use use, const Source& source) {
-  if (use == Use::Norm || use == Use::Embedding) return false;
+  if (!takes_ints(use)) return false;
   const Quantised* first = quantised_of(source);
   return first && first->order().empty() && std::ranges::all_of(source.rows, [&](const RowRange& range) {
            return range.tensor->quantised && quantised_alike(*range.tensor->quantised, *first);

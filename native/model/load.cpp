@@ -61,10 +61,20 @@ ModelInfo model_info(const ModelConfig& config, const LoadOptions& options, cons
 // Whether a GPU keeps the integers of a weight (cuda/pack.h).
 bool stay_integers(Use use, std::span<const HostTensor> parts) {
   const Quantised* first = parts.empty() ? nullptr : parts[0].quantised;
-  return use != Use::Embedding && first && first->order().empty() &&
+  return use != Use::Embedding && use != Use::Head && first && first->order().empty() &&
          std::ranges::all_of(parts, [&](const HostTensor& part) {
            return part.shape.size() < 2 || (part.quantised && quantised_alike(*part.quantised, *first));
          });
+}
+
+// A quantised matrix in a GPU's tiles: fp16 scales alone, or scales and offsets in fp32.
+uint64_t tile_bytes(const HostTensor& tensor) {
+  const uint64_t n = static_cast<uint64_t>(tensor.shape[0] + 15) / 16 * 16;
+  const uint64_t k = static_cast<uint64_t>(tensor.shape[1] + 63) / 64 * 64;
+  const uint64_t group = std::min(k, static_cast<uint64_t>(tensor.quantised->group()));
+  const uint64_t integers = n * k * static_cast<uint64_t>(tensor.quantised->bits()) / 8,
+                 groups = n * ((k + group - 1) / group);
+  return integers + groups * (packed_bytes(tensor) > integers + groups * 3 || tensor.quantised->has_offsets() ? 8 : 2);
 }
 
 // What the weights come to once they are packed.
@@ -81,7 +91,7 @@ uint64_t planned_bytes(const Checkpoint& checkpoint, const ModelConfig& config, 
       // Arithmetic in fp32 reads plain numbers as they are stored.
       const DType dtype = compute == DType::F32 ? part.dtype : compute;
       const uint64_t stored_plain = static_cast<uint64_t>(part.size()) * size_of(dtype);
-      bytes += part.quantised && integers ? packed_bytes(part) : stored_plain;
+      bytes += !part.quantised || !integers ? stored_plain : on_cpu ? packed_bytes(part) : tile_bytes(part);
       if (part.quantised && integers) plain += stored_plain;
     }
     widened = std::max(widened, plain);

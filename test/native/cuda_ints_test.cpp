@@ -68,11 +68,11 @@ TEST(integers_give_the_bits_of_plain_weights) {
         const Plain plain(ints, n, k);
         const std::vector<float> x = device()->exact(random.floats(static_cast<size_t>(rows * k)));
         size_t bytes = 0, plain_bytes = 0;
-        const auto have = run(*b, Use::Head, {ints.tensor()}, x, k, n, &bytes);
+        const auto have = run(*b, Use::AttnOut, {ints.tensor()}, x, k, n, &bytes);
         expect_same_bits(
             *device(),
             form.name() + " of " + std::to_string(rows) + " rows, " + std::to_string(n) + " x " + std::to_string(k),
-            have, run(*b, Use::Head, {plain.tensor}, x, k, n, &plain_bytes));
+            have, run(*b, Use::AttnOut, {plain.tensor}, x, k, n, &plain_bytes));
         if (n % 16 == 0) CHECK(bytes < plain_bytes);
       };
       for (auto [n, k] : {std::pair{1, 1}, {17, 33}, {48, 100}}) check(3, n, k);
@@ -113,7 +113,17 @@ TEST(what_cannot_stay_integers_is_dequantised) {
   expect_same_bits(*device(), "mixed", run(*b, Use::GateUp, {a.tensor(), c.tensor()}, x, k, 2 * n, &bytes),
                    run(*b, Use::GateUp, {plain_a.tensor, plain_c.tensor}, x, k, 2 * n));
   CHECK(bytes == 2 * n * k * 2);
-  expect_same_bits(*device(), "act-order", run(*b, Use::Head, {ordered.tensor()}, x, k, n, &bytes),
-                   run(*b, Use::Head, {plain_ordered.tensor}, x, k, n));
+  expect_same_bits(*device(), "act-order", run(*b, Use::AttnOut, {ordered.tensor()}, x, k, n, &bytes),
+                   run(*b, Use::AttnOut, {plain_ordered.tensor}, x, k, n));
   CHECK(bytes == n * k * 2);
+}
+
+// A tied head is the table, of which rows are read.
+TEST(heads_and_tables_stay_plain) {
+  if (device() == nullptr) return;
+  const auto b = device()->make(DType::F16, 1);
+  Random random(2);
+  const RandomInts ints(random, {}, 32, 64);
+  for (const Use use : {Use::Head, Use::Embedding})
+    CHECK(b->pack(use, std::vector{ints.tensor()}, {})->bytes() == 32 * 64 * 2);
 }
