@@ -9,7 +9,6 @@
 
 #include "backend/check_step.h"
 #include "backend/error.h"
-#include "backend/quantise.h"
 #include "cuda/attention_plan.h"
 #include "cuda/hidden_rows.h"
 #include "cuda/kernels/attention.h"
@@ -69,11 +68,8 @@ class CudaBackend final : public Backend {
   const BackendInfo& info() const override { return info_; }
   std::unique_ptr<Weight> pack(Use use, std::span<const HostTensor> parts, Shard shard) override {
     use_device();
-    const Quantization quantization = takes_ints(use) ? options_.quantization : Quantization::None;
-    auto weight = packer_.pack(use, QuantisedParts(use, parts, quantization).parts(), shard, half_);
-    const size_t widened =
-        weight->bits > 0 ? static_cast<size_t>(weight->n * stride_of(weight->k)) * sizeof(uint16_t) : 0;
-    if (widened > widened_.bytes()) {
+    auto weight = packer_.pack(use, parts, shard, half_, options_.quantization);
+    if (const size_t widened = weight->widened_bytes(); widened > widened_.bytes()) {
       widened_ = {};  // before there is another
       widened_ = Buffer(widened);
     }
@@ -244,9 +240,8 @@ void CudaBackend::captured(uint64_t key, const std::function<void()>& enqueue) {
 }
 
 void CudaBackend::embed(const EmbedParams& p) {
-  assert(weight_of(p.table).bits == 0);
   const CudaWeight& table = weight_of(p.table);
-  assert(table.k == p.out.cols && table.n >= shape_.vocab_size);
+  assert(table.bits == 0 && table.k == p.out.cols && table.n >= shape_.vocab_size);
   cuda::embed({table.data.as<void>(), half_, stride_of(table.k), inputs_.rows().tokens, static_cast<float*>(p.out.data),
                stride_of(p.out.cols), p.rows, columns(p.out.cols)},
               stream_);

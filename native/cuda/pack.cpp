@@ -55,7 +55,10 @@ void Packer::pack_plain(const Source& source, CudaWeight& weight) {
   send_rows(source, weight, stride, weight.data.as<T>());
 }
 
-std::unique_ptr<CudaWeight> Packer::pack(Use use, std::span<const HostTensor> parts, Shard shard, Half half) {
+std::unique_ptr<CudaWeight> Packer::pack(Use use, std::span<const HostTensor> stored, Shard shard, Half half,
+                                         Quantization quantization) {
+  const QuantisedParts quantised(use, stored, takes_ints(use) ? quantization : Quantization::None);
+  const std::span<const HostTensor> parts = quantised.parts();
   const Source source = source_of(use, parts, shard);
   auto weight = std::make_unique<CudaWeight>();
   weight->n = source.n;

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "backend/parts.h"
+#include "backend/quantise.h"
 #include "cuda/kernels/common.h"
 
 namespace gattling::cuda {
@@ -28,6 +29,8 @@ struct CudaWeight final : Weight {
   int bits = 0;            // 4 or 8 of integers, else 0
   int group_shift = 0;
 
+  // As plain weights; 0 of what is plain.
+  size_t widened_bytes() const { return bits > 0 ? static_cast<size_t>(n * stride_of(k)) * sizeof(uint16_t) : 0; }
   size_t bytes() const override { return data.bytes() + bias.bytes() + scales.bytes() + offsets.bytes(); }
 };
 
@@ -45,8 +48,10 @@ class Packer {
  public:
   explicit Packer(Stream& stream) : stream_(&stream) {}
 
-  // One rank's part. Throws Error on parts that do not belong together.
-  std::unique_ptr<CudaWeight> pack(Use use, std::span<const HostTensor> parts, Shard shard, Half half);
+  // One rank's part, of which integers are made where `quantization` asks for them. Throws Error on parts that do not
+  // belong together.
+  std::unique_ptr<CudaWeight> pack(Use use, std::span<const HostTensor> parts, Shard shard, Half half,
+                                   Quantization quantization);
 
  private:
   static constexpr size_t kChunk = size_t{32} << 20;

@@ -5,10 +5,14 @@
 
 #include "backend/half.h"
 #include "cuda/kernels/linear_plan.h"
+#include "cuda_buffers.h"
 #include "test.h"
 
 using namespace gattling;
 using namespace gattling::cuda;
+using test::half_of;
+using test::on_device;
+using test::on_host;
 
 namespace {
 
@@ -32,22 +36,6 @@ float value(size_t i, uint32_t seed) {
 
 int padded(int n) {
   return ceil_div(n, 64) * 64;
-}
-
-template <typename T>
-Buffer on_device(const std::vector<T>& values, Stream& stream) {
-  Buffer buffer(values.size() * sizeof(T));
-  stream.copy_to_device(buffer.as<void>(), values.data(), buffer.bytes());
-  stream.synchronize();
-  return buffer;
-}
-
-template <typename T>
-std::vector<T> on_host(const Buffer& buffer, Stream& stream) {
-  std::vector<T> values(buffer.bytes() / sizeof(T));
-  stream.copy_to_host(values.data(), buffer.as<void>(), buffer.bytes());
-  stream.synchronize();
-  return values;
 }
 
 // [n, k] as integers and as plain weights.
@@ -91,7 +79,7 @@ struct Weights {
 
 template <typename T>
 void check(const Form& form, int rows, int n, int k, bool swiglu = false) {
-  const Half half = std::is_same_v<T, bf16> ? Half::BF16 : Half::F16;
+  const Half half = half_of<T>;
   const Weights<T> weights(form, n, k);
   const int stride = padded(k), n_out = swiglu ? n / 2 : n, out_stride = padded(n_out);
   std::vector<T> x(static_cast<size_t>(rows * stride)), blank(static_cast<size_t>((rows + 1) * out_stride));
