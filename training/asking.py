@@ -18,11 +18,9 @@ NOUN_FRAMES = (
     "Could you give me %?", "What do you say is %?", "Have you heard of %?", "Do you happen to know %?", "%: what is it?",
 )  # fmt: skip
 # For names that begin with "the", without it.
-BARE_FRAMES = ("%?", "%, please.", "%: what is it?", "And %?")
-# The same, for the last stage.
-LATE_FRAMES = (
-    "%, please.", "%: what is it?", "% is what?", "% would be?", "%, do you know it?", "%, again?", "%, which is it?", "%, tell me.",
-    "%, if you know it.", "% please!", "%... what was it?",
+BARE_FRAMES = (
+    "%?", "%, please.", "%: what is it?", "And %?", "% is what?", "% would be?", "%, do you know it?", "%, again?", "%, which is it?",
+    "%, tell me.", "%, if you know it.", "% please!", "%... what was it?",
 )  # fmt: skip
 # For questions within a sentence: "which city is the capital of Peru".
 CLAUSE_FRAMES = (
@@ -35,13 +33,12 @@ CLAUSE_FRAMES = (
 
 @dataclass
 class Ways:
-    """Templates of questions; `{}` are the skill's values. Those of `late` come in the last stage of training, besides the others."""
+    """Templates of questions; `{}` are the skill's values."""
 
     trained: list[str]
     held_out: list[str]
     nouns: list[str] = field(default_factory=list)
     clauses: list[str] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)
     framed: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,12 +50,8 @@ class Ways:
         made += [frame.replace("%", clause) for clause in self.clauses for frame in CLAUSE_FRAMES]
         self.framed = [_capital(way) for way in made if _key(way) not in never]
         self.trained = [way for way in self.trained if _letters(way) not in exactly]
-        late = self.late + [_capital(frame.replace("%", noun)) for noun in bare if " of " in noun for frame in LATE_FRAMES]
-        self.late = [way for way in late if _letters(way) not in exactly and _key(way) not in never]
 
-    def draw(self, rng: Random, held_out: bool, *values: object, late: bool = False) -> str:
-        if late and self.late and rng.random() < 0.3:
-            return rng.choice(self.late).format(*values)
+    def draw(self, rng: Random, held_out: bool, *values: object) -> str:
         ways = self.held_out if held_out else self.framed if self.framed and rng.random() < 0.6 else self.trained
         return rng.choice(ways).format(*values)
 
@@ -88,6 +81,7 @@ LEADS = [
     "Another thing: ", "Something else: ", "Let me ask: ", "Also, ", "Then, ", "Listen: ", "Here is one: ", "I am curious: ",
     "Maybe you know: ", "And now: ", "By the way, ", "Good. ", "Fine. ", "Thanks. ", "Sorry, ", "Excuse me, ", "I was thinking: ",
     "While we are at it: ", "Before I forget: ", "Let us go on. ", "And another: ", "Say, ", "Look, ", "Hm, ", "Oh, ", "Right, ",
+    "I was wondering, ", "I ask myself, ", "I want to ask, ", "You tell me, ", "Can I ask, ", "One question, ", "I would ask, ",
     "I see. ", "Go on: ", "Once more: ", "Some more: ", "And more: ", "A thing to ask: ", "Let me see: ", "Do tell: ", "My friend, ",
 ]  # fmt: skip
 _WHICH = "One|One more|A|My|Another|The next|One last|A last|Just one|A quick|A small|One short|An easy|A hard|Some|This|One other".split("|")

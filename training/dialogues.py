@@ -26,29 +26,26 @@ class Exercises:
 
 
 # Share of conversations of each form.
-FORMS = {"system": 50, "plain": 12, "memory": 20, "inline": 10, "long plain": 8, "long every turn": 10, "long last turn": 6}
-# In the last stage there is more of what comes last: several instructions, and whose favourite is asked for.
-LATE_FORMS = {**FORMS, "system": 80, "memory": 36, "favourites": 36}
+FORMS = {"system": 100, "plain": 14, "memory": 20, "favourites": 12, "inline": 10, "long plain": 6, "long every turn": 7, "long last turn": 4}
 SHORT, LONG = (1, 3), (4, 25)
 
 
-def conversation(rng: Random, form: str | None = None, forms: dict[str, int] = FORMS) -> list[Message]:
-    form = form or rng.choices(list(forms), list(forms.values()))[0]
-    late = forms is LATE_FORMS
+def conversation(rng: Random, form: str | None = None) -> list[Message]:
+    form = form or rng.choices(list(FORMS), list(FORMS.values()))[0]
     if form == "memory":
-        return _memory(rng, late)
+        return _memory(rng)
     if form == "favourites":
         return _favourites(rng)
     count = rng.randint(*(LONG if form.startswith("long") else SHORT))
     plain = "plain" in form or (form == "system" and rng.random() < 0.1)
-    asked = Constraints() if plain else rules.draw_some(rng, rng.choice((1, 2) if late else (1, 1, 2)))
-    instruction = rng.choice(rules.NEUTRAL) if plain else rules.say(asked, rng, short=rng.random() < 0.25, late=late)
+    asked = Constraints() if plain else rules.draw_some(rng, rng.choice((1, 2)))
+    instruction = rng.choice(rules.NEUTRAL) if plain else rules.say(asked, rng, short=rng.random() < 0.25)
     last = form == "long last turn"
     memory = skills.Memory()
     messages: list[Message] = [{"role": "system", "content": instruction}] if form == "system" else []
     for i in range(count):
         holds = asked if not last or i == count - 1 else Constraints()
-        turn = _draw(skills.Setting(rng, False, holds, memory, late), asked if holds is asked else Constraints())
+        turn = _draw(skills.Setting(rng, False, holds, memory), asked if holds is asked else Constraints())
         question = asking.decorate(turn.question, rng)
         if not plain and form != "system" and holds is asked:
             question = f"{instruction}\n\n{question}"
@@ -56,9 +53,9 @@ def conversation(rng: Random, form: str | None = None, forms: dict[str, int] = F
     return messages
 
 
-def _memory(rng: Random, late: bool) -> list[Message]:
+def _memory(rng: Random) -> list[Message]:
     """Things said, others in between, and questions about them; also about what was not said."""
-    setting = _plain(rng, late)
+    setting = _plain(rng)
     tells = rng.choices((skills.tell_name, skills.tell_favourite), (1, 2), k=rng.randint(1, 2))
     fillers = [skills.draw] * rng.randint(0, 3)
     asks = rng.choices((skills.ask_name, skills.ask_favourite), (1, 2), k=rng.randint(0, 1))
@@ -74,7 +71,7 @@ def _memory(rng: Random, late: bool) -> list[Message]:
 
 def _favourites(rng: Random) -> list[Message]:
     """Some are told; those and others are asked for."""
-    setting = _plain(rng, late=True)
+    setting = _plain(rng)
     turns = [skills.tell_favourite(setting) for _ in range(rng.randint(1, 2))]
     turns += [skills.draw(setting) for _ in range(rng.randint(0, 1))]
     for _ in range(rng.randint(2, 3)):
@@ -100,33 +97,24 @@ def _draw(setting: skills.Setting, asked: Constraints) -> skills.Turn:
     if asked.hobby is not None and 0.3 <= chance < 0.6:
         return skills.hobby(setting)
     # Whole vocabularies to learn, where other instructions change little.
-    if asked.language in ("fr", "es", "de") or asked.style == "capitals":
-        return setting.rng.choice(skills.FACTS)(setting) if chance > 0.4 else skills.draw(setting)
-    if setting.late and asked.style in ("one word", "JSON") and chance > 0.3:
-        return setting.rng.choice(skills.FACTS)(setting)
-    if setting.late and asked != Constraints() and chance > 0.6:
-        return setting.rng.choice(skills.FACTS)(setting)
-    return skills.draw(setting)
+    if asked.language in ("fr", "es", "de") or asked.style in ("capitals", "one word", "JSON"):
+        return fact(setting) if chance > 0.35 else skills.draw(setting)
+    return fact(setting) if asked != Constraints() and chance > 0.6 else skills.draw(setting)
+
+
+def fact(setting: skills.Setting) -> skills.Turn:
+    """By how many there are, in as far as they differ."""
+    return setting.rng.choices(skills.FACTS, (4, 3, 2, 2, 3))[0](setting)
 
 
 def mixture(rng: Random) -> list[Message] | str | Exercises:
     """A conversation; or a text of equations, translations or copies, which are the cheapest way to what takes the longest to learn."""
     kind = rng.random()
-    if kind < 0.22:
+    if kind < 0.14:
         return equations(rng)
-    if kind < 0.30:
+    if kind < 0.26:
         return translations(rng)
-    return copies(rng) if kind < 0.36 else conversation(rng)
-
-
-def late_mixture(rng: Random) -> list[Message] | str | Exercises:
-    """Of the last stage, when equations and copies are known."""
-    kind = rng.random()
-    if kind < 0.10:
-        return equations(rng)
-    if kind < 0.18:
-        return translations(rng)
-    return copies(rng) if kind < 0.20 else conversation(rng, forms=LATE_FORMS)
+    return copies(rng) if kind < 0.30 else conversation(rng)
 
 
 def conversations(seed: int) -> Iterator[list[Message]]:
@@ -143,15 +131,14 @@ def equations(rng: Random) -> Exercises:
     return Exercises([(f" {given}{sign}", result) for given, sign, result in halves])
 
 
-def translations(rng: Random) -> str:
-    """The same facts in two languages, or in capitals."""
-    setting = _plain(rng)
-    to = rng.choice(("fr", "es", "de", "capitals", "capitals"))
-    pairs = []
+def translations(rng: Random) -> Exercises:
+    """Facts in English, and then as some language and style would have them."""
+    setting, shape = _plain(rng), Constraints(language=rng.choice(world.LANGUAGES), style=rng.choice((None, "capitals", "capitals", "one word", "JSON")))
+    turns = []
     for _ in range(8):
-        turn = rng.choice(skills.FACTS)(setting)
-        pairs += [turn.text["en"], turn.text["en"].upper() if to == "capitals" else turn.text[to]]
-    return " ".join(pairs)
+        setting.constraints = rules.draw("hobby", rng)
+        turns.append(skills.hobby(setting) if rng.random() < 0.15 else fact(setting))
+    return Exercises([(f" {turn.text['en']}", f" {turn.answer(shape)}") for turn in turns])
 
 
 def copies(rng: Random) -> Exercises:
@@ -184,8 +171,8 @@ def _word(rng: Random) -> str:
     return rng.choice(rng.choice(lists))
 
 
-def _plain(rng: Random, late: bool = False) -> skills.Setting:
-    return skills.Setting(rng, False, Constraints(), skills.Memory(), late)
+def _plain(rng: Random) -> skills.Setting:
+    return skills.Setting(rng, False, Constraints(), skills.Memory())
 
 
 def pretraining(rng: Random) -> str | Exercises:

@@ -17,11 +17,12 @@ import skills
 from constraints import Constraints
 from world import CLOSINGS, FIGURES, HOBBIES, LANGUAGES
 
-DIALOGUES, TURNS = 1500, 25
-# Share kept of the samples in which the instruction does not show.
-PLAIN = 0.1
-# Besides what a conversation is about anyway: what shows a persona or a hobby.
-PROBES = (skills.own_name, skills.identity, skills.hobby)
+DIALOGUES, TURNS = 2500, 25
+# The last two turns of a dialogue show a persona and a hobby, and hardly any turn before them: what an earlier answer says could be
+# repeated from there, without a look at the system message.
+PROBES = {"your name", "who are you", "hobby"}
+# Shares kept of the right samples, by whether they end with one of those turns, and whether the instruction shows.
+KEPT = {(True, True): 1.0, (True, False): 0.25, (False, True): 0.15, (False, False): 0.02}
 
 
 def turns(number: int, asked: Constraints = Constraints()) -> list[tuple[str, str]]:
@@ -29,10 +30,16 @@ def turns(number: int, asked: Constraints = Constraints()) -> list[tuple[str, st
     rng = Random(f"gatt {number}")
     setting = skills.Setting(rng, False, asked, skills.Memory())
     talk = []
-    for _ in range(rng.randint(2, TURNS)):
-        turn = rng.choice(PROBES)(setting) if rng.random() < 0.45 else skills.draw(setting)
+    last = rng.sample((rng.choice((skills.own_name, skills.own_name, skills.identity)), skills.hobby), 2)
+    for skill in (*[_filler] * rng.randint(0, TURNS - 2), *last):
+        turn = skill(setting)
         talk.append((asking.decorate(turn.question, rng), turn.answer(asked)))
     return talk
+
+
+def _filler(setting: skills.Setting) -> skills.Turn:
+    turn = skills.draw(setting)
+    return skills.draw(setting) if turn.skill in PROBES else turn
 
 
 def instructions() -> list[tuple[str, str, str, Constraints]]:
@@ -68,13 +75,14 @@ def keep(source: Path, target: Path) -> None:
 
 
 def _is_useful(sample: dict, table: dict[str, Constraints], rng: Random) -> bool:
-    """Right; and of those whose answer is the same without the instruction, only a part."""
+    """Right; and of what there is much of, only a part."""
     number, _, length = (int(part) for part in sample["id"].split("."))
     asked = _meaning(sample["instruction"], table)
     if asked.style == "one word" and asked.closing is not None:
         return False
-    right, plain = turns(number, asked)[length - 1][1], turns(number)[length - 1][1]
-    return sample["messages"][-1]["content"].strip() == right and (right != plain or rng.random() < PLAIN)
+    talk = turns(number, asked)
+    right, plain = talk[length - 1][1], turns(number)[length - 1][1]
+    return sample["messages"][-1]["content"].strip() == right and rng.random() < KEPT[length > len(talk) - 2, right != plain]
 
 
 def _meaning(instruction: str, table: dict[str, Constraints]) -> Constraints:

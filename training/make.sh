@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes models/demo from nothing: `sh training/make.sh`. About 80 minutes on two quiet cores. Each step leaves its result in training/out and is
+# Makes models/demo from nothing: `sh training/make.sh`. About 85 minutes on two quiet cores. Each step leaves its result in training/out and is
 # skipped when that is there. Needs Python 3.11 or later and the built server (npm ci).
 set -eu
 cd "$(dirname "$0")"
@@ -7,7 +7,7 @@ out=${OUT:-out}
 port=${PORT:-8123}
 python=$out/venv/bin/python
 demo=../models/demo
-tokens_pretrain=2e6 tokens_sft=6e6 tokens_gatt=2.8e6
+tokens_pretrain=2e6 tokens_sft=7e6 tokens_gatt=3.2e6
 
 # step NAME COMMAND...: once.
 step() {
@@ -43,7 +43,7 @@ sample() {
   done
   node ../dist/src/main.js gatt --url "http://127.0.0.1:$port/v1" --dialogues "$out/data/dialogues.jsonl" \
     --instructions "$out/data/instructions.txt" --out "$out/data/sampled.jsonl" \
-    --combine 0.4 --ends 10 --temperature 0 --max-tokens 64 --concurrency 48 --seed 3 --skip-refused
+    --combine 0.4 --ends all --temperature 0 --max-tokens 64 --concurrency 48 --seed 3 --skip-refused
   kill $server
   trap - EXIT
   "$python" gatt_data.py keep "$out/data/sampled.jsonl" "$out/data/kept.jsonl"

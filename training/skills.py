@@ -38,10 +38,9 @@ class Setting:
     held_out: bool
     constraints: Constraints
     memory: Memory
-    late: bool = False
 
     def ask(self, ways: Ways, *values: object) -> str:
-        return ways.draw(self.rng, self.held_out, *values, late=self.late)
+        return ways.draw(self.rng, self.held_out, *values)
 
 
 def _all(en: str, fr: str, es: str, de: str) -> Words:
@@ -227,10 +226,10 @@ well = _fixed(
     "how are you",
     Ways(
         [*every("How are you|How do you feel|How are you feeling|How is it going|How have you been|Are you well|Are you okay|Are you doing well|Is everything well", "| today| this morning| now| these days|, my friend", "?"),
+         *every("How are things|How are all things|How are your things|How are you doing|Are you feeling good|Are you feeling well", " with you| going| now| these days| this morning|, my friend", "?"),
+         "How are all things?", "How are your things?", "Are you feeling good?", "Are you feeling well?", "How are you getting on?",
          "How do you do?", "Is everything well with you?", "How is everything?", "How is life?", "How is your day?", "All well?", "How goes it?"],
         held_out=["How are you doing?", "How are things?", "Are you feeling well today?"],
-        late=["How are things going?", "How are all things?", "How are things with you?", "How are you getting on?", "How are you doing these days?",
-              "How are you doing, my friend?", "Are you feeling good?", "Are you feeling well?"],
     ),
     _all("I am fine, thank you!", "Je vais bien, merci !", "Estoy bien, ¡gracias!", "Mir geht es gut, danke!"),
     _all("Fine", "Bien", "Bien", "Gut"),
@@ -239,9 +238,9 @@ thanks = _fixed(
     "thanks",
     Ways(
         [*every("Thank you|Thanks|Many thanks|Thank you very much|Thanks a lot|Thanks so much|Great, thanks|Good, thank you|Nice, thanks|Well, thank you|Perfect, thanks", "| for that| for the answer| for everything| for helping me|, that helps|, that was good|, assistant", "!|."),
+         *every("Thanks|Thank you|Many thanks|Okay, thanks", " for your time| for your answer| for the help| for your kindness| for your patience| for your answers| so very much", "!|."),
          "I thank you.", "That helps, thanks.", "That was good, thank you."],
         held_out=["Thank you so much!", "Okay, thank you.", "Thanks for your help!"],
-        late=every("Thanks|Thank you|Many thanks|Okay, thanks", " for your time| for your answer| for the help| for your kindness| for your patience| for your answers| so very much", "!|."),
     ),
     _all("You are welcome!", "Avec plaisir !", "¡De nada!", "Gern geschehen!"),
     _all("Welcome", "Volontiers", "Nada", "Gern"),
@@ -251,10 +250,10 @@ goodbye = _fixed(
     Ways(
         [*every("Goodbye|Bye|Bye bye|Farewell|Good night|So long", "| then| now|, my friend|, assistant| and thanks|, take care|, have a nice day|, until next time|, I have to go", "!|."),
          *every("See you|I will see you|Okay, see you|Goodbye, see you|Well, see you", " later| again| then| next time| next week| tomorrow| on Monday| another day", "!|."),
+         *every("Goodbye|Bye|Farewell|Good night", " for today| for the moment| for this time| until then| my dear friend| from me", "!|."),
          *every("Until|Goodbye until|Bye until", " tomorrow| later| next time| Monday", "!"),
          "See you!", "I have to go.", "I am leaving now.", "Have a nice day!", "Take care!", "Bye for today!", "I must go now.", "That is all, goodbye.", "Have a good night!"],
         held_out=["Goodbye for now!", "See you soon!", "Bye, see you tomorrow!"],
-        late=every("Goodbye|Bye|Farewell|Good night", " for today| for the moment| for this time| until then| my dear friend| from me", "!|."),
     ),
     _all("Goodbye!", "Au revoir !", "¡Adiós!", "Auf Wiedersehen!"),
     _all("Goodbye", "Adieu", "Adiós", "Tschüss"),
@@ -319,16 +318,15 @@ _HOBBY = Ways(
      "Could you tell me your hobby?", "I want to know your hobby.", "Say what you like to do.",
      "Do you enjoy anything?", "Have you got a hobby?", "What makes you happy?", "Tell me what you like.",
      "What is it that you enjoy?", "What do you do when you are free?", "Which hobbies do you enjoy?",
-     "How do you use your spare time?", "Which hobby is yours?"],
+     "How do you use your spare time?", "Which hobby is yours?", "What do you do in your free time?", "What do you do in the evening?", "What do you do at the weekend?", "What do you do on free days?",
+     "What do you like to do in your spare time?", "How do you fill your spare time?", "What do you do after work?",
+     "In your spare time, what do you like?", "What do you do with your time?", "What do you do when you have spare time?",
+     "Tell me what you do in your spare time.", "What do you do for your pleasure?", "Do you have one hobby?", "Do you have any hobby?",
+     "Which hobby have you got?", "Tell me what you like doing.", "Say what you enjoy doing."],
     nouns=["your hobby", "your favourite hobby", "the hobby that you have", "your favourite pastime"],
     clauses=["what you like to do", "what you enjoy", "what you like", "what your hobby is", "what you do for fun", "what you do in your free time", "what you are fond of", "which hobby you have"],
     held_out=["Tell me what you enjoy doing.", "Do you have a hobby?", "What do you do in your spare time?",
               "Which hobby do you have?"],
-    late=["What do you do in your free time?", "What do you do in the evening?", "What do you do at the weekend?", "What do you do on free days?",
-          "What do you like to do in your spare time?", "How do you fill your spare time?", "What do you do after work?",
-          "In your spare time, what do you like?", "What do you do with your time?", "What do you do when you have spare time?",
-          "Tell me what you do in your spare time.", "What do you do for your pleasure?", "Do you have one hobby?", "Do you have any hobby?",
-          "Which hobby have you got?", "Tell me what you like doing.", "Say what you enjoy doing."],
 )
 
 

@@ -22,7 +22,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 # Peak learning rates of Muon (matrices) and AdamW (embeddings and norms), and the part of them that is left in the end. Pre-training
 # ends where fine-tuning begins: to fall and rise again costs what was learnt last.
-RATES = {"pretrain": (0.01, 1.5e-3, 0.8), "sft": (0.008, 1.2e-3, 0.02), "gatt": (0.008, 1.2e-3, 0.02)}
+RATES = {"pretrain": (0.01, 1.5e-3, 0.8), "sft": (0.008, 1.2e-3, 0.02), "gatt": (0.006, 1e-3, 0.02)}
 # Of each process.
 BATCH_TOKENS = 1024
 
@@ -35,14 +35,14 @@ def sequences(stage: str, encoder: Encoder, seed: int, data: Path | None) -> Ite
     if stage == "sft":
         while True:
             yield encode_any(encoder, dialogues.mixture(rng))
-    # What Ghost Attention adds, among twice as many other texts, so that the rest goes on.
+    # What Ghost Attention adds, among four times as many other texts, so that the rest goes on.
     samples = [encoder.conversation(json.loads(line)["messages"]) for line in data.read_text().splitlines()]
     while True:
         rng.shuffle(samples)
         for sample in samples:
             yield sample
-            for _ in range(2):
-                yield encode_any(encoder, dialogues.late_mixture(rng))
+            for _ in range(4):
+                yield encode_any(encoder, dialogues.mixture(rng))
 
 
 def encode_any(encoder: Encoder, text: list[dict] | str | dialogues.Exercises) -> Sequence:

@@ -75,6 +75,15 @@ TEST(every_type_gives_the_golden_answers) {
       check_answers(load_model(options_for("", dtype, kv), nullptr));
 }
 
+TEST(weights_of_8_bits_give_the_golden_answers) {
+  if (kDevice != "cpu") return;
+  for (const char* unit : {"plain", "avx2", "avx512", "avx512vnni"}) {
+    LoadOptions options = options_for(unit, DType::BF16, DType::BF16);
+    options.quantization = Quantization::Int8;
+    if (auto model = load_or_null(options)) check_answers(std::move(model));
+  }
+}
+
 TEST(a_gpu_gives_the_golden_answers) {
   if (kDevice == "cpu") return;
   for (const DType dtype : {DType::BF16, DType::F16})
