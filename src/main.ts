@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // The only user of process.*: hands the real streams, environment and signals to the command line.
 import type { Signal } from './cli/io.ts';
-import { run } from './cli/run.ts';
+import { isServer, run } from './cli/run.ts';
+
+const argv = process.argv.slice(2);
 
 function die(error: unknown): never {
   process.stderr.write(`gattling: unexpected error: ${error instanceof Error ? error.stack : String(error)}\n`);
@@ -14,8 +16,11 @@ function onSignal(listener: (signal: Signal) => void): () => void {
 }
 
 process.on('unhandledRejection', die).on('uncaughtException', die);
-// Who reads our output may leave at any time, as head does.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => (error.code === 'EPIPE' ? process.exit(0) : die(error)));
+// Who reads our output may leave at any time, as head does; a server goes on without its log.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') die(error);
+  if (!isServer(argv)) process.exit(0);
+});
 
 const { env, stdin, stdout, stderr } = process;
-process.exit(await run(process.argv.slice(2), { env, stdin, stdout, stderr, onSignal }));
+process.exit(await run(argv, { env, stdin, stdout, stderr, onSignal }));

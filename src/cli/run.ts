@@ -127,6 +127,9 @@ async function dispatch(name: string | null, argv: readonly string[], io: Io): P
   }
 }
 
+/** Whether the arguments ask for a server, which is what they mean when they name no command. */
+export const isServer = ([first = '']: readonly string[]): boolean => first === 'serve' || !Object.hasOwn(commands, first);
+
 /** Resolves to the exit code; a failure is one sentence on stderr and 1. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const [first = ''] = argv;

@@ -7,6 +7,7 @@ import { systemFingerprint } from '../openai/wire.ts';
 import { type Authenticate, authenticator } from './auth.ts';
 import { acceptJson } from './body.ts';
 import { type App, declareContext } from './context.ts';
+import { limitUnread, onceEnded } from './ended.ts';
 import { handleClientError, handleError, unknownRoute, wrongMethod } from './errors.ts';
 import { limitRate } from './limits.ts';
 import { logRequest, newNotes } from './log.ts';
@@ -44,7 +45,8 @@ export function buildApp({ engine, options, logger }: AppDeps): App {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
     request.notes = newNotes();
-    reply.raw.once('close', () => logRequest(request, reply));
+    onceEnded(request, reply, () => logRequest(request, reply));
+    limitUnread(request, reply, options.unreadSeconds);
   });
   statusRoutes(app, engine, options, work);
   app.register(async (scope: App) => {

@@ -6,6 +6,7 @@ import { ApiError, clip } from '../openai/errors.ts';
 import { newRequestId } from './request-id.ts';
 
 const wrong = 'invalid_request_error';
+const goodbyeMilliseconds = 1000;
 
 export const missingKey = () => unauthorized('No API key was sent; send it in the header "Authorization: Bearer KEY".');
 export const wrongKey = () => unauthorized('The API key that was sent is not one of this server.');
@@ -102,6 +103,9 @@ export function handleClientError(error: Error & { code?: string }, socket: Sock
     'Connection: close',
   ];
   socket.end(`${head.join('\r\n')}\r\n\r\n${body}`);
+  // Time to read it, for clients that never close.
+  const timer = setTimeout(() => socket.destroy(), goodbyeMilliseconds);
+  socket.once('close', () => clearTimeout(timer));
 }
 
 /** A response under way must not get another one in its middle. */

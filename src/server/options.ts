@@ -20,6 +20,8 @@ export interface ServerOptions {
   pingSeconds: number;
   /** Bytes that may wait for a client that does not read, before its request is cancelled. */
   streamBuffer: number;
+  /** How long a client may take nothing of a response that is finished. */
+  unreadSeconds: number;
   /** How long the step loop may take to answer /ready. */
   readySeconds: number;
   /** How long running requests may go on after close() was called. */
@@ -34,6 +36,7 @@ export const serverDefaults = {
   bodyLimit: 10 * 1024 * 1024,
   pingSeconds: 15,
   streamBuffer: 1024 * 1024,
+  unreadSeconds: 60,
   readySeconds: 15,
   drainSeconds: 30,
 } satisfies Partial<ServerOptions>;

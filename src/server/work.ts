@@ -1,7 +1,8 @@
 // Requests that run, so that a disconnect cancels one and closing waits for all.
 
 import { setMaxListeners } from 'node:events';
-import type { ServerResponse } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { onceEnded } from './ended.ts';
 import { ClientGone, closing } from './errors.ts';
 
 /** After the deadline, what responses need to say that they were cut. */
@@ -17,14 +18,14 @@ export class Work {
   }
 
   /** Aborted when the client goes before its response has ended. Throws when the server is closing. */
-  enter(response: ServerResponse): AbortController {
+  enter(request: FastifyRequest, reply: FastifyReply): AbortController {
     if (this.#draining) throw closing();
     const controller = new AbortController();
     // Each of up to 2048 choices listens.
     setMaxListeners(0, controller.signal);
     this.#running.add(controller);
-    response.once('close', () => {
-      if (!response.writableEnded) controller.abort(new ClientGone('The client closed the connection.'));
+    onceEnded(request, reply, () => {
+      if (!reply.raw.writableEnded) controller.abort(new ClientGone('The client closed the connection.'));
       this.#running.delete(controller);
       if (this.#running.size === 0) this.#idle?.();
     });

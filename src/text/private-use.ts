@@ -4,14 +4,14 @@ import { TextError } from './types.ts';
 
 const FIRST = 0xe000;
 const COUNT = 0x1900; // U+E000..U+F8FF
+const PRIVATE = /[\ue000-\uf8ff]/g;
 
 /** `count` different private-use characters that occur in none of the texts. */
 export function unusedCharacters(count: number, texts: readonly string[]): string[] {
+  const used = new Uint8Array(COUNT);
+  for (const text of texts) for (const [character] of text.matchAll(PRIVATE)) used[character.charCodeAt(0) - FIRST] = 1;
   const unused: string[] = [];
-  for (let i = 0; i < COUNT && unused.length < count; i++) {
-    const character = String.fromCharCode(FIRST + i);
-    if (!texts.some((text) => text.includes(character))) unused.push(character);
-  }
+  for (let i = 0; i < COUNT && unused.length < count; i++) if (!used[i]) unused.push(String.fromCharCode(FIRST + i));
   if (unused.length < count)
     throw new TextError('The messages use every private-use character (U+E000 to U+F8FF); leave some out.');
   return unused;

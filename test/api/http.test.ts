@@ -1,6 +1,6 @@
 // What HTTP does around the endpoints: status codes, errors, headers, keys, limits.
 import { connect } from 'node:net';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { chat, completion, eventually, model, testServer } from './server.ts';
 
 const json = { 'content-type': 'application/json' };
@@ -301,6 +301,18 @@ test.each([
   expect(JSON.parse(body)).toEqual({
     error: { message: expect.any(String), type: 'invalid_request_error', param: null, code: null },
   });
+});
+
+test('a client that sends no HTTP and never closes is let go', async () => {
+  const { app, listen } = await testServer();
+  const { port } = new URL(await listen());
+  const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true }, () => socket.write('HELLO\r\n\r\n'));
+  const ended = new Promise((resolve) => socket.on('end', resolve).resume());
+  onTestFinished(() => void socket.destroy());
+  await ended;
+  await expect
+    .poll(() => new Promise((resolve) => app.server.getConnections((_error, count) => resolve(count))), { timeout: 30_000 })
+    .toBe(0);
 });
 
 test('one log line for a request, with tokens and times, without text or keys', async () => {

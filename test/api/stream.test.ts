@@ -1,5 +1,6 @@
 // Connections: clients that leave, do not read or wait long, and a server that closes.
 import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
 import { chat, completion, events, eventually, type TestServer, testServer } from './server.ts';
 
@@ -98,6 +99,32 @@ test('a client that does not read is cut when its buffer is full', async () => {
   (await response).pause();
   await eventually(() => idle(server)).toEqual([0, 1]);
   expect(server.requestLog()).toEqual([expect.objectContaining({ status: 499, finish_reason: 'cancelled' })]);
+});
+
+test.each([
+  ['streams', true],
+  ['whole answers', false],
+])('a client that reads nothing of %s that are finished is cut', async (_name, stream) => {
+  const server = await testServer(
+    { reply: () => 'x'.repeat(20_000), maxModelLen: 30_000, pace: burst(1000) },
+    { streamBuffer: 2 ** 30, unreadSeconds: 0.05 },
+  );
+  const { request } = call(await server.listen(), chatUrl, chat({ stream, logprobs: true, top_logprobs: 20 }));
+  request.on('socket', (socket) => socket.on('connect', () => socket.pause()));
+  await eventually(() => server.requestLog().length).toBe(1);
+  expect(idle(server)).toEqual([0, 0]);
+});
+
+test('a client that leaves cancels what it had pipelined', async () => {
+  const server = await testServer({ pace: (step) => (step < 3 ? Promise.resolve() : never()) });
+  const { port } = new URL(await server.listen());
+  const body = JSON.stringify(chat({ stream: true }));
+  const head = `POST ${chatUrl} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const socket = connect(Number(port), '127.0.0.1', () => socket.write((head + body).repeat(20)));
+  await eventually(() => server.engine.running).toBe(20);
+  socket.destroy();
+  await eventually(() => idle(server)).toEqual([0, 20]);
+  await eventually(() => server.requestLog()).toEqual(Array(20).fill(expect.objectContaining({ status: 499 })));
 });
 
 test('streams follow each other on one connection, whatever their characters', async () => {

@@ -48,6 +48,14 @@ test('start-up says the memory plan before it listens', async () => {
   expect(texts.at(-1)).toMatch(/^listening on http:\/\/127\.0\.0\.1:\d+$/);
 });
 
+test('it goes on when nobody reads its log any more', async () => {
+  const { program, url } = await serve();
+  program.child.stdout.destroy();
+  for (let k = 0; k < 3; k++) expect((await post(url, '/v1/completions', greedy)).status).toBe(200);
+  program.child.kill('SIGTERM');
+  expect(await program.exit).toBe(0);
+});
+
 test('SIGTERM: running streams end whole, new requests find nobody, exit code 0', async () => {
   const { program, url } = await serve();
   const body = { ...greedy, max_tokens: 480, n: 8, temperature: 1, stream: true };

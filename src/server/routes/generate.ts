@@ -17,7 +17,7 @@ export interface GenerateDeps extends RespondDeps {
 export const admission =
   (work: Work): onRequestAsyncHookHandler =>
   async (request, reply) => {
-    request.controller = work.enter(reply.raw);
+    request.controller = work.enter(request, reply);
   };
 
 /** Checks the model, if the body names one, and the fields outside the schema. Returns the name that answers carry. */
