@@ -4,9 +4,9 @@ import type { Message } from '../text/types.ts';
 import type { Answerer } from './answerers.ts';
 import type { Io } from './io.ts';
 
-// C0 control characters but tab and newline, and DEL: what a model writes must not drive the terminal.
+// C0 and C1 control characters but tab and newline, and DEL: what a model or a server writes must not drive the terminal.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f]/g;
+const CONTROLS = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
 
 class Conversation {
   readonly #answerer: Answerer;
@@ -54,7 +54,7 @@ class Conversation {
     } catch (error) {
       if (!signal.aborted) {
         this.failed = true;
-        stderr.write(`\ngattling: ${(error as Error).message}`);
+        stderr.write(`\ngattling: ${(error as Error).message.replace(CONTROLS, '')}`);
       }
     } finally {
       this.#current = null;

@@ -3,7 +3,14 @@ import { randomBytes } from 'node:crypto';
 import type { Addon, EngineInfo, EngineOptions, EngineStats, NativeEngine, Progress, SubmitRequest } from '../native/addon.ts';
 import { noChatTemplate } from '../text/chat-template.ts';
 import { encodeChat } from '../text/prompt.ts';
-import type { ChatPrompt, ChatTemplate, Conversation, Prompt, Tokenizer } from '../text/types.ts';
+import {
+  type ChatPrompt,
+  type ChatTemplate,
+  type Conversation,
+  type Prompt,
+  TextError,
+  type Tokenizer,
+} from '../text/types.ts';
 import { Completion } from './completion.ts';
 import { DetokenizedStarts, Detokenizer, decode, isTextless, Pieces } from './detokenizer.ts';
 import { Generation } from './generation.ts';
@@ -22,7 +29,9 @@ export interface EngineSetup {
 }
 
 export async function createEngine(setup: EngineSetup): Promise<TextEngine> {
-  const sequences = new LiveSequences((request) => submitRequest(request, setup.eosTokenIds));
+  // What the model has no row for it never gives.
+  const eosTokenIds = () => setup.eosTokenIds.filter((id) => id < native.info.vocabSize);
+  const sequences = new LiveSequences((request) => submitRequest(request, eosTokenIds()));
   const native = await setup.addon.createEngine(setup.options, sequences.onStep, setup.onProgress);
   sequences.open(native);
   return new TextEngine(native, sequences, setup.tokenizer, setup.template);
@@ -80,12 +89,24 @@ export class TextEngine implements Engine {
     if (this.#template === null) throw noChatTemplate();
     const { info, maxTokenBytes } = this;
     const bounds = { maxModelLen: info.maxModelLen, maxTokenBytes };
-    return encodeChat(this.#tokenizer, this.#template, conversation, bounds);
+    const chat = await encodeChat(this.#tokenizer, this.#template, conversation, bounds);
+    this.#checkKnown(chat.ids);
+    return chat;
   }
 
   async prepareText(text: string, addSpecial = true): Promise<Prompt> {
     const ids = await this.#tokenizer.encode(text, addSpecial);
+    this.#checkKnown(ids);
     return { ids, spans: [{ start: 0, end: ids.length, message: 0, textEnd: text.length }] };
+  }
+
+  /** A tokenizer may have more tokens than the model has embeddings. */
+  #checkKnown(ids: Uint32Array): void {
+    const { vocabSize } = this.info;
+    const stranger = ids.find((id) => id >= vocabSize);
+    if (stranger === undefined) return;
+    const token = JSON.stringify(this.#tokenizer.spelling(stranger));
+    throw new TextError(`The prompt has token ${stranger} (${token}), which the model lacks: it has ${vocabSize} embeddings.`);
   }
 
   decode(ids: Uint32Array, spellControl = false): string {

@@ -11,7 +11,7 @@ export interface Patience {
 /** About five minutes: a server that restarts with a large model is waited for. */
 export const patience: Patience = { tries: 14, firstWaitMs: 500, longestWaitMs: 30_000 };
 
-/** Whether to try again: null is no; a number is the time that the server asked for, in ms; undefined leaves it to us. */
+/** Whether to try again: null is no; a number is the time that the server asked for, in ms (within our own bounds); undefined leaves it to us. */
 export type Retryable = (error: unknown) => number | undefined | null;
 
 export async function persist<T>(
@@ -28,7 +28,8 @@ export async function persist<T>(
     } catch (error) {
       const asked = signal.aborted || tried >= tries ? null : retryable(error);
       if (asked === null) throw error;
-      const wait = asked ?? Math.min(firstWaitMs * 2 ** (tried - 1), longestWaitMs);
+      const backOff = Math.min(firstWaitMs * 2 ** (tried - 1), longestWaitMs);
+      const wait = Math.min(Math.max(asked ?? 0, backOff), longestWaitMs);
       onWait(error, wait);
       await setTimeout(wait, undefined, { signal });
     }

@@ -31,13 +31,13 @@ class Partial {
     this.#hash = hash;
   }
 
-  static async open(path: string, file: RemoteFile): Promise<Partial> {
+  static async open(path: string, file: RemoteFile, signal: AbortSignal): Promise<Partial> {
     const handle = await open(path, constants.O_RDWR | constants.O_CREAT, 0o644);
     const partial = new Partial(handle, hashOf(file));
     try {
       const { size } = await handle.stat();
       if (size > file.size) await handle.truncate(0);
-      else if (size > 0) await partial.#takeUp(size);
+      else if (size > 0) await partial.#takeUp(size, signal);
       return partial;
     } catch (error) {
       await handle.close();
@@ -45,10 +45,13 @@ class Partial {
     }
   }
 
-  /** What is in the file already. */
-  async #takeUp(size: number): Promise<void> {
+  /** What is in the file already: gigabytes, maybe. */
+  async #takeUp(size: number, signal: AbortSignal): Promise<void> {
     const range = { start: 0, end: size - 1, autoClose: false, highWaterMark: 2 ** 20 };
-    for await (const chunk of this.#file.createReadStream(range)) this.#take(chunk as Buffer);
+    for await (const chunk of this.#file.createReadStream(range)) {
+      signal.throwIfAborted();
+      this.#take(chunk as Buffer);
+    }
   }
 
   #take(bytes: Uint8Array): void {
@@ -105,7 +108,7 @@ async function receive(
 }
 
 async function download(file: RemoteFile, path: string, connection: Connection, watch: (bytes: number) => void): Promise<void> {
-  const partial = await Partial.open(path, file);
+  const partial = await Partial.open(path, file, connection.signal);
   try {
     watch(partial.position);
     const done = () => partial.position;

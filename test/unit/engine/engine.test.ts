@@ -1,6 +1,7 @@
 // What a generation yields.
 import { describe, expect, it } from 'vitest';
 import { createEngine } from '../../../src/engine/engine.ts';
+import type { SubmitRequest } from '../../../src/native/addon.ts';
 import { traitsOf } from '../../../src/text/conversation/traits.ts';
 import { type ChatTemplate, TextError } from '../../../src/text/types.ts';
 import { fakeAddon } from './fake-native.ts';
@@ -192,6 +193,35 @@ describe('submission', () => {
       spans: [{ start: 0, end: 3, message: 0, textEnd: 2 }],
     });
     await expect(engine.prepareChat({ messages: [], addGenerationPrompt: true })).rejects.toBeInstanceOf(TextError);
+  });
+});
+
+describe('a tokenizer with more tokens than the model has embeddings', () => {
+  const vocabSize = PIECES.length;
+  const setUpLarger = async (token: (request: SubmitRequest) => number) => {
+    const addon = fakeAddon({ token, info: { vocabSize } });
+    const tokenizer = new TableTokenizer([...PIECES, '\u00e9'], true);
+    const eosTokenIds = [EOS, vocabSize, vocabSize + 7];
+    const engine = await createEngine({ addon, options: OPTIONS, tokenizer, template: null, eosTokenIds, onProgress() {} });
+    return { engine, native: addon.native() };
+  };
+
+  it('ends with the ids that there are', async () => {
+    let stops: Uint32Array | null = null;
+    const { engine, native } = await setUpLarger(({ stopTokenIds }) => {
+      stops = stopTokenIds;
+      return EOS;
+    });
+    const { first } = begin(engine);
+    native.tick(1);
+    expect(await first).toEqual(delta({ finish: finish({ completionTokens: 1 }) }));
+    expect(stops).toEqual(Uint32Array.of(EOS));
+  });
+
+  it('says which token of a prompt there is not', async () => {
+    const { engine } = await setUpLarger(() => EOS);
+    const message = `The prompt has token ${vocabSize} ("\u00e9"), which the model lacks: it has ${vocabSize} embeddings.`;
+    await expect(engine.prepareText('a\u00e9')).rejects.toThrow(new TextError(message));
   });
 });
 

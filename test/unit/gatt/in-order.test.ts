@@ -71,7 +71,7 @@ test('a failure is thrown after all before it, and nothing is begun after it', a
 
 const quick: Patience = { tries: 4, firstWaitMs: 1, longestWaitMs: 3 };
 
-test('waits grow up to a longest, an asked one is taken as it is, and tries end', async () => {
+test('waits grow up to a longest, which an asked one keeps to as well, and tries end', async () => {
   const waits: number[] = [];
   let tried = 0;
   const fail = async () => {
@@ -96,7 +96,7 @@ test('waits grow up to a longest, an asked one is taken as it is, and tries end'
     (_error, ms) => waits.push(ms),
   );
   await expect(asked).rejects.toThrow('try 8');
-  expect(waits.slice(3)).toEqual([5, 5, 5]);
+  expect(waits.slice(3)).toEqual([3, 3, 3]);
   await expect(
     persist(
       fail,
