@@ -11,6 +11,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -145,14 +146,18 @@ class Backend {
   // Set-up. Throws Error on shapes that do not belong together.
   virtual std::unique_ptr<Weight> pack(Use use, std::span<const HostTensor> parts, Shard shard) = 0;
   virtual Tensor allocate(Role role, int64_t rows, int64_t cols) = 0;
+  // Bytes that allocate() would take.
+  virtual size_t tensor_bytes(Role role, int64_t rows, int64_t cols) const = 0;
   virtual void allocate_state(const StateShape& shape) = 0;
   // Bytes that allocate_state would take for one block of the cache.
   virtual size_t block_bytes(const StateShape& shape) const = 0;
   // Bytes that weights and cache may still take.
   virtual size_t free_memory() const = 0;
-  // Bytes that the cache should take when nobody says, out of `free` that are left after the weights; 0: no opinion.
-  // The shape's n_blocks is not known yet.
-  virtual size_t cache_budget(const StateShape& /*shape*/, size_t /*free*/) const { return 0; }
+  // Bytes that a step takes besides what allocate() gives; widest: columns of the widest input of a matmul. The shape's
+  // n_blocks is not known yet.
+  virtual size_t work_bytes(const StateShape& shape, int widest) const = 0;
+  // Bytes that the cache should take when nobody says, out of `free` that nothing else takes; empty: no opinion.
+  virtual std::optional<uint64_t> cache_budget(uint64_t /*free*/) const { return std::nullopt; }
 
   // A step.
   virtual void begin(const Step& step) = 0;

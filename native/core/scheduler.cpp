@@ -157,7 +157,9 @@ void Scheduler::retire(const Plan& plan, const StepResult& result, Events& event
       --sequence.n_void;
     } else if (!sequence.finished) {
       const bool finite = report_scores(sequence, scored, result, events);
-      if (finite) blocks_.commit(sequence.table, sequence.tokens, slice.start + slice.count);
+      // What was not sampled is computed again, into a block that must not be shared by then.
+      const bool again = sampled && sampled->status == RowStatus::NotSampled;
+      if (finite) blocks_.commit(sequence.table, sequence.tokens, slice.start + slice.count - (again ? 1 : 0));
       if (finite && sampled) take(sequence, *sampled, result, events);
       if (finite && sequence.max_tokens == 0 && slice.start + slice.count == sequence.n_prompt)
         finish(sequence, FinishCode::Length, -1, events);

@@ -48,6 +48,8 @@ class CpuBackend final : public Backend {
   void allocate_state(const StateShape& shape) override;
   size_t block_bytes(const StateShape& shape) const override { return KvCache::block_bytes(shape); }
   size_t free_memory() const override { return available_memory(); }
+  size_t tensor_bytes(Role, int64_t rows, int64_t cols) const override;
+  size_t work_bytes(const StateShape& shape, int widest) const override;
 
   void begin(const Step& step) override;
   void embed(const EmbedParams& p) override;
@@ -109,8 +111,18 @@ class CpuBackend final : public Backend {
   std::array<StepResult, 4> results_;
 };
 
-Tensor CpuBackend::allocate(Role, int64_t rows, int64_t cols) {
-  tensors_.emplace_back(static_cast<size_t>(rows * cols) * sizeof(float));
+size_t CpuBackend::tensor_bytes(Role, int64_t rows, int64_t cols) const {
+  return static_cast<size_t>(rows * cols) * sizeof(float);
+}
+
+// The inputs of a matmul in the weights' terms (InputRows), and a row of logits for each thread.
+size_t CpuBackend::work_bytes(const StateShape& shape, int widest) const {
+  return static_cast<size_t>(shape.max_rows) * static_cast<size_t>(widest) * sizeof(float) +
+         static_cast<size_t>(pool_.size()) * static_cast<size_t>(shape.vocab_size) * 2 * sizeof(float);
+}
+
+Tensor CpuBackend::allocate(Role role, int64_t rows, int64_t cols) {
+  tensors_.emplace_back(tensor_bytes(role, rows, cols));
   return {tensors_.back().data(), rows, cols, DType::F32};
 }
 

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "backend/error.h"
+#include "cpu/cgroup.h"
 #ifdef GATTLING_X86
 #include <cpuid.h>
 
@@ -69,13 +70,6 @@ std::string first_line(const std::string& path) {
   return line;
 }
 
-// A number of bytes, or the maximum where there is none ("max", no file).
-size_t bytes_in(const std::string& path) {
-  size_t value = 0;
-  std::ifstream file(path);
-  return file >> value ? value : std::numeric_limits<size_t>::max();
-}
-
 // /proc/meminfo's MemAvailable, in bytes.
 size_t memory_of_machine() {
   std::ifstream file("/proc/meminfo");
@@ -85,24 +79,6 @@ size_t memory_of_machine() {
     std::getline(file, unit);
   }
   return std::numeric_limits<size_t>::max();
-}
-
-// What is left of memory.max in this process's cgroup v2 group and the groups around it.
-size_t memory_of_group() {
-  constexpr size_t kNone = std::numeric_limits<size_t>::max();
-  std::string group = first_line("/proc/self/cgroup");  // "0::/path"
-  if (group.rfind("0::", 0) != 0) return kNone;
-  group.erase(0, 3);
-  size_t left = kNone;
-  for (;;) {
-    const std::string folder = "/sys/fs/cgroup" + group;
-    const size_t limit = bytes_in(folder + "/memory.max");
-    const size_t used = bytes_in(folder + "/memory.current");
-    if (limit != kNone && used != kNone) left = std::min(left, limit > used ? limit - used : 0);
-    const size_t slash = group.rfind('/');
-    if (slash == std::string::npos) return left;
-    group.erase(slash);
-  }
 }
 
 }  // namespace
@@ -144,11 +120,14 @@ int physical_cores() {
         first_line(concat("/sys/devices/system/cpu/cpu", cpu, "/topology/thread_siblings_list"));
     cores.insert(siblings.empty() ? concat("cpu", cpu) : siblings);
   }
-  return std::max(1, static_cast<int>(cores.size()));
+  const int all = std::max(1, static_cast<int>(cores.size()));
+  // More threads than the quota pays for would stop all of them for the rest of each period.
+  return std::min(all, group_limits().cpus.value_or(all));
 }
 
 size_t available_memory() {
-  return std::min(memory_of_machine(), memory_of_group());
+  const size_t all = memory_of_machine();
+  return std::min(all, group_limits().memory.value_or(all));
 }
 
 }  // namespace gattling::cpu

@@ -18,7 +18,7 @@ std::vector<std::string> compiled_units();
 // Those of the unit `asked` for, "" for what the environment's GATTLING_CPU names, or the best. Throws Error.
 const Kernels& find_kernels(const std::string& asked);
 
-// Distinct cores among the logical processors that this process may run on.
+// Distinct cores among the logical processors that this process may run on, within its control group's quota.
 int physical_cores();
 
 // Bytes that may still be allocated without swapping, within the control group's limit.

@@ -1,6 +1,9 @@
 #include "cpu/thread_pool.h"
 
+#include <system_error>
 #include <utility>
+
+#include "backend/error.h"
 
 namespace gattling::cpu {
 namespace {
@@ -32,10 +35,20 @@ uint32_t wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
 
 ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads < 1 ? 1 : n_threads) {
   threads_.reserve(static_cast<size_t>(n_threads_ - 1));
-  for (int worker = 1; worker < n_threads_; ++worker) threads_.emplace_back([this, worker] { work(worker); });
+  try {
+    for (int worker = 1; worker < n_threads_; ++worker) threads_.emplace_back([this, worker] { work(worker); });
+  } catch (const std::system_error& error) {
+    stop();
+    fail("only ", threads_.size() + 1, " of ", n_threads_, " threads could be started (", error.what(),
+         "); --threads takes fewer");
+  }
 }
 
 ThreadPool::~ThreadPool() {
+  stop();
+}
+
+void ThreadPool::stop() {
   stop_.store(true, std::memory_order_relaxed);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();

@@ -53,16 +53,18 @@ class ThreadPool {
     int64_t n = 0;
   };
 
+  void stop();
   void run(const Job& job);
   void work(int worker);
   void run_part(int worker);
 
   int n_threads_;
-  Job job_;
+  // Each on a line of its own: workers read one in a loop while others write the next.
+  alignas(64) Job job_;
   std::atomic<bool> stop_{false};
-  std::atomic<uint32_t> epoch_{0};    // counts jobs; a change wakes the workers
-  std::atomic<uint32_t> running_{0};  // workers not done with the job
-  std::mutex error_mutex_;
+  alignas(64) std::atomic<uint32_t> epoch_{0};    // counts jobs; a change wakes the workers
+  alignas(64) std::atomic<uint32_t> running_{0};  // workers not done with the job
+  alignas(64) std::mutex error_mutex_;
   std::exception_ptr error_;
   std::vector<std::thread> threads_;
 };

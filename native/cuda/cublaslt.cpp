@@ -130,8 +130,9 @@ class PreparedMatmul final : public CublasLt::Matmul {
     int n_found = 0;
     const int status = api.heuristic(library_.handle, desc_.get(), weight_.get(), x_.get(), out_.get(), out_.get(),
                                      preference.get(), max_ways, ways_.data(), &n_found);
-    if (status != kNotSupported) require(status, "cublasLtMatmulAlgoGetHeuristic");
-    ways_.resize(static_cast<size_t>(std::clamp(n_found, 0, max_ways)));
+    // Without any our own kernels multiply.
+    ways_.resize(status == kSuccess ? static_cast<size_t>(std::clamp(n_found, 0, max_ways)) : 0);
+    std::erase_if(ways_, [](const Heuristic& way) { return way.state != kSuccess; });
   }
 
   const Library& library_;

@@ -63,7 +63,7 @@ class CudaBackend final : public Backend {
     info_ = {"cuda", unit, 1, 1, half_ == Half::BF16 ? DType::BF16 : DType::F16};
     stream_.fill(linear_space_.as<void>(), 0, linear_space_.bytes());
   }
-  ~CudaBackend() override { stream_.synchronize(); }
+  ~CudaBackend() override { stream_.settle(); }
 
   const BackendInfo& info() const override { return info_; }
   std::unique_ptr<Weight> pack(Use use, std::span<const HostTensor> parts, Shard shard) override {
@@ -79,7 +79,11 @@ class CudaBackend final : public Backend {
   void allocate_state(const StateShape& shape) override;
   size_t block_bytes(const StateShape& shape) const override;
   size_t free_memory() const override;
-  size_t cache_budget(const StateShape& shape, size_t free) const override;
+  size_t tensor_bytes(Role role, int64_t rows, int64_t cols) const override {
+    return static_cast<size_t>(rows * stride_of(cols)) * size_of(dtype_of(role));
+  }
+  size_t work_bytes(const StateShape& shape, int widest) const override;
+  std::optional<uint64_t> cache_budget(uint64_t free) const override;
 
   void begin(const Step& step) override;
   int row_bucket(int rows) const override { return decodes_ ? bucket_of(rows) : rows; }
@@ -108,12 +112,12 @@ class CudaBackend final : public Backend {
   };
 
   const CudaWeight& weight_of(const Weight* weight) const { return static_cast<const CudaWeight&>(*weight); }
+  DType dtype_of(Role role) const { return role == Role::Activation ? info_.compute : DType::F32; }
   Pending& pending(Ticket ticket) { return pending_[ticket % kResults]; }
   PagedCache cache_of(int layer) const;
   LinearArgs linear_args(const CudaWeight& weight, const LinearParams& p) const;
   void widen(LinearArgs& args);
   AttentionArgs attention_args(const AttentionParams& p, AttentionTile tile) const;
-  size_t activation_bytes(const StateShape& shape) const;
 
   const BackendOptions options_;
   const DeviceInfo device_;
@@ -149,11 +153,10 @@ class CudaBackend final : public Backend {
 Tensor CudaBackend::allocate(Role role, int64_t rows, int64_t cols) {
   use_device();
   if (role == Role::Logits) tile_rows_ = std::max(tile_rows_, static_cast<int>(rows));
-  const DType dtype = role == Role::Activation ? info_.compute : DType::F32;
-  tensors_.emplace_back(static_cast<size_t>(rows * stride_of(cols)) * size_of(dtype));
+  tensors_.emplace_back(tensor_bytes(role, rows, cols));
   // The padding of rows is multiplied, by zeros: it has to be finite.
   stream_.fill(tensors_.back().as<void>(), 0, tensors_.back().bytes());
-  return {tensors_.back().as<void>(), rows, cols, dtype};
+  return {tensors_.back().as<void>(), rows, cols, dtype_of(role)};
 }
 
 size_t CudaBackend::block_bytes(const StateShape& shape) const {
@@ -166,18 +169,14 @@ size_t CudaBackend::free_memory() const {
   return free_device_memory();
 }
 
-// Residual, normed, qkv, attended, delta, gate and up, activated: about 16 hidden sizes of 2 bytes a row; 64 rows of
-// logits.
-size_t CudaBackend::activation_bytes(const StateShape& shape) const {
-  const size_t rows = static_cast<size_t>(shape.max_rows) * static_cast<size_t>(shape.hidden_size) * 32;
-  const size_t logits = static_cast<size_t>(std::max(shape.n_slots, 64)) * static_cast<size_t>(shape.vocab_size) * 4;
-  return rows + 2 * logits + (size_t{256} << 20);
+// Workspaces, graphs and modules; counts and adjusted logits where requests want them.
+size_t CudaBackend::work_bytes(const StateShape& shape, int) const {
+  return (size_t{256} << 20) + static_cast<size_t>(shape.n_slots) * static_cast<size_t>(shape.vocab_size) * 8;
 }
 
-size_t CudaBackend::cache_budget(const StateShape& shape, size_t free) const {
-  const auto total = static_cast<double>(device_.total_memory);
-  const auto kept = static_cast<size_t>(total * (1 - options_.gpu_memory_utilization)) + activation_bytes(shape);
-  return free > kept ? free - kept : 0;
+std::optional<uint64_t> CudaBackend::cache_budget(uint64_t free) const {
+  const auto kept = static_cast<double>(device_.total_memory) * (1 - options_.gpu_memory_utilization);
+  return free - std::min(free, static_cast<uint64_t>(kept));
 }
 
 void CudaBackend::allocate_state(const StateShape& shape) {
@@ -217,6 +216,7 @@ void CudaBackend::begin(const Step& step) {
   check_step(step, shape_);
   ++ticket_;
   pending(ticket_).hidden.n = 0;
+  gate_up_ = {};  // of a step that threw
   decodes_ = std::all_of(step.slices.begin(), step.slices.end(), [](const Slice& slice) { return slice.count == 1; });
   const int bucket = row_bucket(step.n_rows());
   sampler_->begin(step);
@@ -229,13 +229,13 @@ void CudaBackend::begin(const Step& step) {
 // A key's first step runs as it is, so that what the first launch of a kernel sets up is not captured.
 void CudaBackend::captured(uint64_t key, const std::function<void()>& enqueue) {
   if (!decodes_ || key > kMaxGraphRows) return enqueue();
-  const auto [at, is_new] = graphs_.try_emplace(key);
-  if (is_new) return enqueue();
-  if (!at->second) {
-    stream_.begin_capture();
+  const auto at = graphs_.find(key);
+  if (at == graphs_.end()) {
     enqueue();
-    at->second.emplace(stream_.end_capture());
+    graphs_.try_emplace(key);  // unless that threw in the midst
+    return;
   }
+  if (!at->second) at->second.emplace(stream_.capture(enqueue));
   stream_.launch(*at->second);
 }
 

@@ -66,6 +66,19 @@ __device__ __forceinline__ F16 narrow<F16>(float x) {
   return __float2half_rn(x);
 }
 
+template <typename T>
+struct Pair;
+template <>
+struct Pair<BF16> {
+  __device__ __forceinline__ static __nv_bfloat162 narrow(float low, float high) {
+    return __floats2bfloat162_rn(low, high);
+  }
+};
+template <>
+struct Pair<F16> {
+  __device__ __forceinline__ static __half2 narrow(float low, float high) { return __floats2half2_rn(low, high); }
+};
+
 __device__ __forceinline__ float exp2_fast(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -239,12 +252,16 @@ inline int lane_id() {
 
 #endif
 
-// Two 16-bit elements in a register, the first in the low half.
+// Two 16-bit elements in a register, the first in the low half: on a device one instruction converts both.
 template <typename T>
 __device__ __forceinline__ uint32_t pack2(float low, float high) {
+#ifdef __CUDACC__
+  const auto pair = Pair<T>::narrow(low, high);
+#else
   const T pair[2] = {narrow<T>(low), narrow<T>(high)};
+#endif
   uint32_t bits;
-  memcpy(&bits, pair, 4);
+  memcpy(&bits, &pair, 4);
   return bits;
 }
 

@@ -105,9 +105,11 @@ class Stream {
   void fill(void* to, int byte, size_t bytes);
   void synchronize();
 
-  // What enqueue() adds between the two is recorded and not run.
-  void begin_capture();
-  Graph end_capture();
+  // Waits as well, whatever has become of the work.
+  void settle() noexcept;
+
+  // What `record` adds is recorded and not run; when it throws, the stream is as it was.
+  Graph capture(const std::function<void()>& record);
   void launch(Graph& graph);
 
   void* handle() const { return handle_; }  // cudaStream_t

@@ -121,12 +121,21 @@ void Stream::synchronize() {
   check_call(cudaStreamSynchronize(stream_of(handle_)), "cudaStreamSynchronize");
 }
 
-void Stream::begin_capture() {
-  check_call(cudaStreamBeginCapture(stream_of(handle_), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+void Stream::settle() noexcept {
+  cudaStreamSynchronize(stream_of(handle_));
 }
 
-Graph Stream::end_capture() {
+Graph Stream::capture(const std::function<void()>& record) {
+  check_call(cudaStreamBeginCapture(stream_of(handle_), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
   cudaGraph_t graph = nullptr;
+  try {
+    record();
+  } catch (...) {
+    cudaStreamEndCapture(stream_of(handle_), &graph);
+    if (graph != nullptr) cudaGraphDestroy(graph);
+    cudaGetLastError();  // that the capture failed is known
+    throw;
+  }
   check_call(cudaStreamEndCapture(stream_of(handle_), &graph), "cudaStreamEndCapture");
   auto recording = std::make_unique<Graph::Recording>();
   const cudaError_t status = cudaGraphInstantiate(&recording->exec, graph, 0);

@@ -68,9 +68,11 @@ void Sampler::need_adjusted() {
 
 void Sampler::begin(const Step& step) {
   ++step_;
+  staging().copied.wait();
   collect_outputs(step);
   set_up_slots(step);
   upload_outputs();
+  staging().copied.record(stream_);
 }
 
 void Sampler::collect_outputs(const Step& step) {
@@ -135,6 +137,7 @@ void Sampler::set_mask(int slot, std::span<const uint32_t> bits) {
   std::fill(words + bits.size(), words + row - 1, 0);
   words[row - 1] = static_cast<uint32_t>(step_);
   stream_.copy_to_device(masks_.as<uint32_t>() + static_cast<size_t>(slot) * row, words, bytes);
+  staging().copied.record(stream_);
 }
 
 void Sampler::sample(const float* logits, int64_t stride, int first, int count) {

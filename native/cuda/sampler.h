@@ -60,6 +60,7 @@ class Sampler {
     HostBuffer setups;
     HostBuffer outputs;
     HostBuffer masks;
+    Event copied;  // all that was put here
   };
   // Where a step's results arrive.
   struct Pending {

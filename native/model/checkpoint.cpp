@@ -187,6 +187,8 @@ const HostTensor& Checkpoint::expect(const std::string& name, const std::vector<
         "; expected by ", config_ ? "its metadata" : "config.json", " is ", in_words(shape));
   check(found.quantised || found.dtype != DType::Int32, file.path(), ": tensor ", in_quotes(name),
         " is stored as I32; expected is F32, BF16 or F16");
+  check(!found.quantised || shape.size() == 2, file.path(), ": tensor ", in_quotes(name),
+        " is stored as integers with scales; expected is F32, BF16 or F16, as it is no matrix");
   at->second.used = true;
   return found;
 }

@@ -125,16 +125,18 @@ Plan make_plan(const LoadOptions& options) {
   const std::string& device = backend->info().device;
   const uint64_t weight_bytes = planned_bytes(checkpoint, config, dtype, options.quantization, device == "cpu");
   const uint64_t free_bytes = backend->free_memory();
-  check(weight_bytes <= free_bytes, "the weights take ", format_bytes(weight_bytes), " and ", format_bytes(free_bytes),
-        " of memory are free on ", backend->info().device);
-
   StateShape state = state_shape(config, options, options.kv_dtype.value_or(dtype));
   check(state.kv_dtype != DType::Int8 || device == "cpu", "a KV cache of int8 is for device cpu; on ", device,
         " it must be float32, bfloat16 or float16");
   ModelInfo info = model_info(config, options, state);
   const uint64_t block_bytes = backend->block_bytes(state);
-  const uint64_t left = free_bytes - weight_bytes;
-  const uint64_t cache = options.kv_cache_memory ? options.kv_cache_memory : backend->cache_budget(state, left);
+  const uint64_t step_bytes = Transformer::step_bytes(config, state, *backend);
+  check(weight_bytes + step_bytes <= free_bytes, "the weights take ", format_bytes(weight_bytes), ", steps of up to ",
+        options.max_num_batched_tokens, " tokens ", format_bytes(step_bytes), ", and ", format_bytes(free_bytes),
+        " of memory are free on ", device);
+  const uint64_t left = free_bytes - weight_bytes - step_bytes;
+  const std::optional<uint64_t> cache =
+      options.kv_cache_memory ? std::optional(options.kv_cache_memory) : backend->cache_budget(left);
   const MemoryPlan plan = plan_memory(
       {block_bytes, options.block_size, left, cache, options.max_model_len, config.max_position, options.max_num_seqs});
   state.n_blocks = plan.n_blocks;

@@ -21,12 +21,10 @@ MemoryPlan plan_memory(const MemoryRequest& r) {
   const auto blocks_for = [&](int64_t n_tokens) { return (n_tokens + r.block_size - 1) / r.block_size; };
   const int wanted = r.max_model_len ? r.max_model_len : r.model_max_len;
   const uint64_t one = blocks_for(wanted) * r.block_bytes;
-  uint64_t budget = r.kv_cache_memory;
-  if (budget == 0) {
-    budget = std::min(std::max(kDefaultCache, one), r.free_bytes / 2);
-  } else {
+  const uint64_t budget = r.kv_cache_memory.value_or(std::min(std::max(kDefaultCache, one), r.free_bytes / 2));
+  if (r.kv_cache_memory) {
     check(budget <= r.free_bytes, "kv_cache_memory is ", format_bytes(budget), "; ", format_bytes(r.free_bytes),
-          " are free after the weights");
+          " are free beside the weights");
   }
   const int64_t useful = blocks_for(wanted) * r.max_num_seqs;
   const int64_t n_blocks = std::min({static_cast<int64_t>(budget / r.block_bytes), useful, kMostBlocks / r.block_size});

@@ -2,16 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace gattling {
 
 struct MemoryRequest {
-  uint64_t block_bytes;      // of the KV cache, all layers
-  int block_size;            // tokens
-  uint64_t free_bytes;       // left after the weights
-  uint64_t kv_cache_memory;  // bytes asked for; 0: choose
-  int max_model_len;         // tokens asked for; 0: as many as the model was made for, or as fit
+  uint64_t block_bytes;                     // of the KV cache, all layers
+  int block_size;                           // tokens
+  uint64_t free_bytes;                      // left after the weights and what a step works in
+  std::optional<uint64_t> kv_cache_memory;  // bytes asked for; empty: choose
+  int max_model_len;                        // tokens asked for; 0: as many as the model was made for, or as fit
   int model_max_len;
   int max_num_seqs;
 };

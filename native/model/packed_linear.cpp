@@ -38,7 +38,7 @@ class Words {
   Words(const PackedFormat& format, const PackedParts& parts)
       : awq_(format.method == Method::Awq),
         bits_(format.bits),
-        per_word_(32 / format.bits),
+        shift_(format.bits == 8 ? 2 : 3),
         n_(parts.scales->shape[1]),
         zero_of_0_(format.less_one ? 1 : 0),
         weights_(parts.qweight->data),
@@ -46,31 +46,33 @@ class Words {
 
   int integer(int64_t input, int64_t output) const {
     return awq_ ? of_row(weights_, input, output)
-                : cut(load<uint32_t>(weights_, input / per_word_ * n_ + output), input % per_word_);
+                : cut(load<uint32_t>(weights_, (input >> shift_) * n_ + output), place_of(input));
   }
   // Whether all zero points are `value`: of a word all its numbers at once.
   bool zeros_are(int value, int64_t n_groups) const {
     const uint32_t ones = bits_ == 8 ? 0x01010101u : 0x11111111u,
                    word = ones * static_cast<uint32_t>(value - zero_of_0_);
-    for (int64_t i = 0; i < n_groups * (n_ / per_word_); ++i)
+    for (int64_t i = 0; i < n_groups * (n_ >> shift_); ++i)
       if (load<uint32_t>(zeros_, i) != word) return false;
     return true;
   }
-  int zero(int64_t group, int64_t output) const { return of_row(zeros_, group, output) + zero_of_0_; }
+  // A zero point of 0 less one is stored as the largest number.
+  int zero(int64_t group, int64_t output) const {
+    return (of_row(zeros_, group, output) + zero_of_0_) & ((1 << bits_) - 1);
+  }
 
  private:
   int of_row(const std::byte* words, int64_t row, int64_t output) const {
-    const int64_t place = output % per_word_;
-    return cut(load<uint32_t>(words, row * (n_ / per_word_) + output / per_word_),
+    const int place = place_of(output);
+    return cut(load<uint32_t>(words, row * (n_ >> shift_) + (output >> shift_)),
                awq_ ? kAwqPlaces[static_cast<size_t>(place)] : place);
   }
-  int cut(uint32_t word, int64_t place) const {
-    return static_cast<int>(word >> (static_cast<int>(place) * bits_) & ((1u << bits_) - 1));
-  }
+  int place_of(int64_t index) const { return static_cast<int>(index & ((1 << shift_) - 1)); }
+  int cut(uint32_t word, int place) const { return static_cast<int>(word >> (place * bits_) & ((1u << bits_) - 1)); }
 
   bool awq_;
   int bits_;
-  int64_t per_word_;
+  int shift_;  // a word holds 1 << shift_ integers
   int64_t n_;
   int zero_of_0_;
   const std::byte* weights_;

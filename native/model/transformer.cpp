@@ -41,20 +41,34 @@ Transformer::Transformer(const ModelConfig& config, std::unique_ptr<Backend> bac
   checkpoint.refuse_other_biases(config.architecture);
 }
 
+std::vector<Transformer::Activation> Transformer::activations(const ModelConfig& config, const StateShape& state,
+                                                              int rows) {
+  const int tile = std::min(kLogitsTile, std::max(rows, state.n_slots));
+  const int64_t hidden = state.hidden_size, q_cols = int64_t{state.n_heads} * state.head_dim;
+  return {
+      {&Transformer::residual_, Role::Residual, rows, hidden},
+      {&Transformer::normed_, Role::Activation, rows, hidden},
+      {&Transformer::qkv_, Role::Activation, rows, q_cols + int64_t{2} * state.n_kv_heads * state.head_dim},
+      {&Transformer::attended_, Role::Activation, rows, q_cols},
+      {&Transformer::delta_, Role::Activation, rows, hidden},
+      {&Transformer::gate_up_, Role::Activation, rows, int64_t{2} * config.ffn_size},
+      {&Transformer::activated_, Role::Activation, rows, config.ffn_size},
+      {&Transformer::outputs_, Role::Activation, tile, hidden},
+      {&Transformer::logits_, Role::Logits, tile, state.vocab_size},
+  };
+}
+
+uint64_t Transformer::step_bytes(const ModelConfig& config, const StateShape& state, const Backend& backend) {
+  uint64_t bytes = backend.work_bytes(state, std::max(config.ffn_size, state.hidden_size));
+  for (const Activation& activation : activations(config, state, backend.row_bucket(state.max_rows)))
+    bytes += backend.tensor_bytes(activation.role, activation.rows, activation.cols);
+  return bytes;
+}
+
 void Transformer::allocate(const StateShape& state, ModelInfo info) {
   info_ = std::move(info);
-  const int rows = backend_->row_bucket(state.max_rows);
-  const int tile = std::min(kLogitsTile, std::max(rows, state.n_slots));
-  const int64_t q_cols = int64_t{state.n_heads} * state.head_dim;
-  residual_ = backend_->allocate(Role::Residual, rows, state.hidden_size);
-  normed_ = backend_->allocate(Role::Activation, rows, state.hidden_size);
-  qkv_ = backend_->allocate(Role::Activation, rows, q_cols + int64_t{2} * state.n_kv_heads * state.head_dim);
-  attended_ = backend_->allocate(Role::Activation, rows, q_cols);
-  delta_ = backend_->allocate(Role::Activation, rows, state.hidden_size);
-  gate_up_ = backend_->allocate(Role::Activation, rows, int64_t{2} * config_.ffn_size);
-  activated_ = backend_->allocate(Role::Activation, rows, config_.ffn_size);
-  outputs_ = backend_->allocate(Role::Activation, tile, state.hidden_size);
-  logits_ = backend_->allocate(Role::Logits, tile, state.vocab_size);
+  for (const Activation& activation : activations(config_, state, backend_->row_bucket(state.max_rows)))
+    this->*activation.tensor = backend_->allocate(activation.role, activation.rows, activation.cols);
   backend_->allocate_state(state);
 }
 

@@ -23,6 +23,8 @@ class Transformer final : public Model {
 
   Backend& backend() { return *backend_; }
   uint64_t weight_bytes() const { return weight_bytes_; }
+  // Bytes that steps work in, besides weights and cache.
+  static uint64_t step_bytes(const ModelConfig& config, const StateShape& state, const Backend& backend);
   // Activations, slots and the KV cache; `info` says how many.
   void allocate(const StateShape& state, ModelInfo info);
 
@@ -33,6 +35,14 @@ class Transformer final : public Model {
   const StepResult& collect(Ticket ticket) override { return backend_->collect(ticket); }
 
  private:
+  // What a step goes through: a tensor of this class.
+  struct Activation {
+    Tensor Transformer::*tensor;
+    Role role;
+    int64_t rows, cols;
+  };
+  static std::vector<Activation> activations(const ModelConfig& config, const StateShape& state, int rows);
+
   using WeightPtr = std::unique_ptr<Weight>;
   struct Layer {
     WeightPtr input_norm, qkv, attn_out, ffn_norm, gate_up, down;

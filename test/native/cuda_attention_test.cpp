@@ -1,4 +1,5 @@
 // RoPE with the append and attention over the paged cache: against double, and bit for bit against themselves.
+#include "backend/error.h"
 #include "cuda_attention_rig.h"
 
 using namespace rig;
@@ -156,9 +157,8 @@ TEST(a_launch_is_replayed_for_another_step) {
   Rig rig(shape);
   append_history(rig, 200);
   rig.plan({{0, 200, 1}, {1, 200, 1}});
-  rig.stream().begin_capture();
-  attention_decode(rig.args(AttentionTile::Decode), rig.stream());
-  Graph graph = rig.stream().end_capture();
+  THROWS("no memory", rig.stream().capture([] { fail("no memory"); }));
+  Graph graph = rig.stream().capture([&] { attention_decode(rig.args(AttentionTile::Decode), rig.stream()); });
   for (int position = 200; position < shape.length; position += 33) append_history(rig, position + 1);
   std::vector<Part> parts = {{2, 299, 1}, {1, 250, 1}, {0, 210, 1}};
   append_history(rig, 299);
@@ -184,6 +184,7 @@ TEST(rotation_at_far_positions) {
   Buffer qkv_buffer(qkv.size() * 2), inv_freq_buffer(d / 2 * 4), tables_buffer(tables.size() * 4), positions(8),
       slots(8);
   Buffer cache(2 * 2 * block_size * d * 2);
+  upload(cache, std::vector<uint16_t>(cache.bytes() / 2, 0xffff), stream);
   upload(qkv_buffer, qkv, stream);
   upload(inv_freq_buffer, inv_freq, stream);
   upload(tables_buffer, tables, stream);

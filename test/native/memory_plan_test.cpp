@@ -10,7 +10,7 @@ constexpr uint64_t MiB = 1 << 20, GiB = 1 << 30;
 
 // A block of 16 tokens takes 1 MiB; the model was made for 4096 tokens, which take 256 MiB.
 MemoryRequest request() {
-  return {MiB, 16, 32 * GiB, 0, 0, 4096, 64};
+  return {MiB, 16, 32 * GiB, std::nullopt, 0, 4096, 64};
 }
 
 }  // namespace
@@ -50,6 +50,9 @@ TEST(what_cannot_fit_says_what_would) {
   r = request();
   r.free_bytes = MiB;
   THROWS("needs 256.00 MiB", plan_memory(r));
+  r.kv_cache_memory = 0;
+  THROWS("needs 256.00 MiB of KV cache and 0 bytes are available", plan_memory(r));
+  r.kv_cache_memory.reset();
   r.free_bytes = 1024;
   THROWS("512 bytes are available; --kv-cache-memory 256MiB would fit", plan_memory(r));
 }

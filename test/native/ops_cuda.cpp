@@ -22,6 +22,7 @@ void write_device(const Tensor& tensor, const std::vector<float>& values) {
   std::vector<float> padded(static_cast<size_t>(rows * stride));
   for (int64_t row = 0; row < rows; ++row)
     std::copy_n(values.begin() + row * tensor.cols, tensor.cols, padded.begin() + row * stride);
+  gattling::cuda::synchronize_device();  // what allocate() fills
   gattling::cuda::Stream stream;
   if (tensor.dtype == DType::F32) {
     stream.copy_to_device(tensor.data, padded.data(), padded.size() * sizeof(float));

@@ -42,7 +42,7 @@ inline PackedLayer random_layer(std::mt19937& random, int bits, int64_t n, int64
   const int middle = 1 << (bits - 1);
   for (int64_t i = 0; i < n * k; ++i) layer.q.push_back(static_cast<int>(random() % (2u * middle)));
   for (int64_t i = 0; i < n * layer.n_groups(); ++i) {
-    layer.zeros.push_back(symmetric ? middle : 1 + static_cast<int>(random() % (2u * middle - 1)));
+    layer.zeros.push_back(symmetric ? middle : static_cast<int>(random() % (2u * middle)));
     layer.scales.push_back(
         as_half(size / static_cast<float>(middle) * (0.5f + static_cast<float>(random() % 1000) / 1000)));
   }
@@ -113,7 +113,7 @@ class SafetensorsBytes {
   void add_gptq(const std::string& name, const PackedLayer& layer, bool less_one = true, bool with_groups = true) {
     const int64_t p = 32 / layer.bits;
     std::vector<int> zeros = layer.zeros;
-    for (int& zero : zeros) zero -= less_one;
+    for (int& zero : zeros) zero = (zero - less_one) & ((1 << layer.bits) - 1);
     add(name + ".qweight", "I32", {layer.k / p, layer.n}, pack_rows(layer.q, layer.n, layer.bits));
     add(name + ".qzeros", "I32", {layer.n_groups(), layer.n / p}, pack_cols(zeros, layer.n, layer.bits, kPlainOrder));
     add_scales(name, layer);

@@ -79,9 +79,7 @@ Graph& Graph::operator=(Graph&&) noexcept = default;
 
 // handle_ is the recording while the stream captures.
 Stream::Stream() = default;
-Stream::~Stream() {
-  delete static_cast<Graph::Recording*>(handle_);
-}
+Stream::~Stream() = default;
 
 void Stream::enqueue(const std::function<void()>& run) {
   if (handle_ != nullptr)
@@ -104,12 +102,19 @@ void Stream::fill(void* to, int byte, size_t bytes) {
 
 void Stream::synchronize() {}
 
-void Stream::begin_capture() {
-  handle_ = new Graph::Recording;
-}
+void Stream::settle() noexcept {}
 
-Graph Stream::end_capture() {
-  return Graph(std::unique_ptr<Graph::Recording>(static_cast<Graph::Recording*>(std::exchange(handle_, nullptr))));
+Graph Stream::capture(const std::function<void()>& record) {
+  auto recording = std::make_unique<Graph::Recording>();
+  handle_ = recording.get();
+  try {
+    record();
+  } catch (...) {
+    handle_ = nullptr;
+    throw;
+  }
+  handle_ = nullptr;
+  return Graph(std::move(recording));
 }
 
 void Stream::launch(Graph& graph) {

@@ -44,14 +44,16 @@ struct Layout {
   int arrived;  // of the blocks that share the tile, before this one
 };
 
-// kRows rows of which n_rows exist, zeros for the others; `from` is this thread's chunk of the first.
+// kRows rows of which n_rows (1 or more) exist, zeros for the others; `from` is this thread's chunk of the first.
 template <typename T, int kRows>
 __device__ __forceinline__ void copy_rows(uint4 (&to)[kRows][kChunks], const T* from, int n_rows, int stride) {
   const int thread = static_cast<int>(threadIdx.x), chunk = thread % kChunks, first = thread / kChunks;
   const int place = chunk_place(first, chunk);
   GATTLING_UNROLL
-  for (int i = 0; i < kRows; i += kThreads / kChunks)
-    copy_async16(&to[i + first][place], from + static_cast<ptrdiff_t>(stride) * i, i + first < n_rows ? 16 : 0);
+  for (int i = 0; i < kRows; i += kThreads / kChunks) {
+    const int row = min(i + first, n_rows - 1) - first;  // none is pointed at that does not exist
+    copy_async16(&to[i + first][place], from + static_cast<ptrdiff_t>(stride) * row, i + first < n_rows ? 16 : 0);
+  }
 }
 
 // Fragments of 16 of K, as mma.sync has them.
