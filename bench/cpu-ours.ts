@@ -1,6 +1,6 @@
 // This engine, for bench/cpu.ts.
-import { type EngineOptions, EventKind, loadAddon, type NativeEngine, type StepEvents } from '../src/native/addon.ts';
-import { prompt, serve, type Work } from './cpu-worker.ts';
+import { type EngineOptions, EventKind, loadAddon, type StepEvents } from '../src/native/addon.ts';
+import { serve, timed } from './cpu-worker.ts';
 import { fakeEngineOptions, greedySequence } from './fake-engine.ts';
 
 /** Sequence -> what it is told of each token and of its end. */
@@ -14,39 +14,26 @@ function onStep({ ids, kinds }: StepEvents): void {
   }
 }
 
-/** Resolves to the times of the first token and of the end. */
-function generate(native: NativeEngine, tokens: number[], maxTokens: number): Promise<[number, number]> {
-  return new Promise((resolve) => {
-    let first = 0;
-    const id = native.submit(greedySequence(maxTokens, { tokens: Uint32Array.from(tokens) }));
-    listeners.set(id, {
-      token: () => {
-        first ||= performance.now();
-      },
-      end: () => resolve([first, performance.now()]),
-    });
-  });
-}
-
 await serve(async (file, threads) => {
   const options: EngineOptions = {
     ...fakeEngineOptions({ stepMicroseconds: 0, asynchronous: false, maxModelLen: 0, vocabSize: 1 }),
-    ...{ model: file, threads, maxModelLen: 1024, maxNumSeqs: 32, maxNumBatchedTokens: 256, blockSize: 16 },
+    ...{ model: file, threads, maxModelLen: 2048, maxNumSeqs: 32, maxNumBatchedTokens: 256, blockSize: 16 },
     ...{ gpuMemoryUtilization: 0.9, kvCacheMemory: 2 ** 31 },
   };
   delete options.fake;
   const native = await loadAddon().createEngine(options, onStep, () => {});
-  let number = 0;
-  const run = async ({ kind, sequences, tokens }: Work): Promise<number> => {
-    const decodes = kind === 'decode';
-    const start = performance.now();
-    const spans = await Promise.all(
-      Array.from({ length: sequences }, () =>
-        generate(native, prompt(number++, decodes ? 4 : tokens), decodes ? tokens + 1 : 1),
+  const { unit, weightBytes, kvBytes } = native.info;
+  return {
+    run: (work) =>
+      timed(
+        work,
+        (prompt, tokens, onFirst) =>
+          new Promise((done) => {
+            const id = native.submit(greedySequence(tokens, { tokens: Uint32Array.from(prompt) }));
+            listeners.set(id, { token: onFirst, end: done });
+          }),
       ),
-    );
-    const from = decodes ? Math.max(...spans.map(([first]) => first)) : start;
-    return (Math.max(...spans.map(([, end]) => end)) - from) / 1000;
+    description: `gattling, ${unit}, ${native.info.threads} threads`,
+    needed: weightBytes + kvBytes,
   };
-  return { run, description: `gattling, ${native.info.unit}, ${native.info.threads} threads` };
 });

@@ -1,18 +1,35 @@
-// npm run bench:cpu [-- --model FOLDER --types bf16,q8_0,q4_0 --pairs 5 --threads 2]: prefill and decoding beside llama.cpp, on the same
-// GGUF files, in one run, alternating. Without a folder it is a TinyLlama-1.1B of random weights, made in a temporary one.
+// npm run bench:cpu [-- --model FOLDER --types bf16,q8_0,q4_0 --pairs 5 --threads 2 --llama-server PATH]: prefill, decoding and many
+// clients beside llama.cpp, on the same GGUF files, in one run, alternating. Without a folder it is a TinyLlama-1.1B of random weights,
+// made in a temporary one. With the path of a llama.cpp build's llama-server both are also compared over HTTP.
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Reply, Work } from './cpu-worker.ts';
+import { compareServers } from './cpu-servers.ts';
+import type { Loaded, Reply, Times, Work } from './cpu-worker.ts';
 
-const WORKS: Work[] = [
-  { kind: 'prefill', sequences: 1, tokens: 512 },
-  { kind: 'decode', sequences: 1, tokens: 16 },
-  { kind: 'decode', sequences: 4, tokens: 16 },
-  { kind: 'decode', sequences: 16, tokens: 16 },
-  { kind: 'decode', sequences: 32, tokens: 8 },
+const max = (list: number[]): number => Math.max(...list);
+const median = (list: number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? Number.NaN;
+const rounded = (value: number): number => Number(value.toPrecision(4));
+
+/** What a row says of the times of its work; more is better in all of them. */
+const RATES = {
+  'prefill, tokens/s': ({ sequences, prompt }: Work, { first }: Times) => (sequences * prompt) / max(first),
+  'decode, tokens/s': ({ sequences, tokens }: Work, { first, last }: Times) =>
+    (sequences * (tokens - 1)) / (max(last) - max(first)),
+  'output, tokens/s': ({ sequences, tokens }: Work, { last }: Times) => (sequences * tokens) / max(last),
+  'first tokens, 1/s': (_: Work, { first }: Times) => 1 / median(first),
+};
+
+const ROWS: { work: Work; rates: (keyof typeof RATES)[] }[] = [
+  { work: { sequences: 1, prompt: 512, tokens: 1 }, rates: ['prefill, tokens/s'] },
+  { work: { sequences: 1, prompt: 2000, tokens: 1 }, rates: ['prefill, tokens/s'] },
+  { work: { sequences: 1, prompt: 4, tokens: 17 }, rates: ['decode, tokens/s'] },
+  { work: { sequences: 4, prompt: 4, tokens: 17 }, rates: ['decode, tokens/s'] },
+  { work: { sequences: 16, prompt: 4, tokens: 17 }, rates: ['decode, tokens/s'] },
+  { work: { sequences: 32, prompt: 4, tokens: 9 }, rates: ['decode, tokens/s'] },
+  { work: { sequences: 16, prompt: 128, tokens: 64 }, rates: ['output, tokens/s', 'first tokens, 1/s'] },
 ];
 
 const { values } = parseArgs({
@@ -21,9 +38,11 @@ const { values } = parseArgs({
     types: { type: 'string', default: 'bf16,q8_0,q4_0' },
     pairs: { type: 'string', default: '5' },
     threads: { type: 'string', default: String(cpus().length) },
+    'llama-server': { type: 'string' },
   },
 });
 const root = resolve(import.meta.dirname, '..');
+const print = (line: object) => console.log(JSON.stringify({ bench: 'cpu', ...line }));
 
 function gattling(...args: string[]): void {
   const { status, stderr } = spawnSync('npx', ['tsx', 'src/main.ts', ...args], { cwd: root, encoding: 'utf8' });
@@ -45,38 +64,35 @@ function next<T extends Reply>(side: ChildProcess): Promise<T> {
 
 async function start(script: string, file: string): Promise<ChildProcess> {
   const side = fork(join(import.meta.dirname, script), [file, values.threads], { execArgv: ['--import', 'tsx'] });
-  const { description } = await next<{ description: string }>(side);
-  console.log(JSON.stringify({ bench: 'cpu', side: description }));
+  const { description, seconds, readSeconds, held, needed } = await next<{ description: string } & Loaded>(side);
+  const load = { loadSeconds: rounded(seconds), loadOverRead: rounded(seconds / readSeconds) };
+  print({ side: description, ...load, held, ...(needed === null ? {} : { heldOverNeeded: rounded(held / needed) }) });
   return side;
 }
 
-async function rate(side: ChildProcess, work: Work): Promise<number> {
+async function ask(side: ChildProcess, work: Work): Promise<Times> {
   side.send(work);
-  const { seconds } = await next<{ seconds: number }>(side);
-  return (work.sequences * work.tokens) / seconds;
+  return next<Times>(side);
 }
-
-const median = (list: number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? Number.NaN;
-const rounded = (value: number): number => Number(value.toPrecision(4));
 
 async function compare(type: string, file: string): Promise<void> {
   const ours = await start('cpu-ours.ts', file);
   const peer = await start('cpu-peer.ts', file).catch((error: Error) => {
-    console.log(JSON.stringify({ bench: 'cpu', type, peer: `not measured: ${error.message}` }));
+    print({ type, peer: `not measured: ${error.message}` });
     return null;
   });
-  for (const work of WORKS) {
-    const rates: { ours: number[]; peer: number[] } = { ours: [], peer: [] };
+  for (const { work, rates } of ROWS) {
+    const times: { ours: Times; peer: Times | null }[] = [];
     // The first pair warms up.
-    for (let pair = 0; pair <= Number(values.pairs); pair++) {
-      const pairOf = { ours: await rate(ours, work), peer: peer ? await rate(peer, work) : Number.NaN };
-      if (pair === 0) continue;
-      rates.ours.push(pairOf.ours);
-      rates.peer.push(pairOf.peer);
+    for (let pair = 0; pair <= Number(values.pairs); pair++)
+      times.push({ ours: await ask(ours, work), peer: peer && (await ask(peer, work)) });
+    times.shift();
+    for (const rate of rates) {
+      const of = (side: Times | null) => (side ? RATES[rate](work, side) : Number.NaN);
+      const ratio = median(times.map((pair) => of(pair.ours) / of(pair.peer)));
+      const [one, other] = [median(times.map((pair) => of(pair.ours))), median(times.map((pair) => of(pair.peer)))];
+      print({ type, ...work, rate, ours: rounded(one), peer: rounded(other), ratio: rounded(ratio) });
     }
-    const ratio = median(rates.ours.map((value, i) => value / (rates.peer[i] ?? Number.NaN)));
-    const line = { ours: rounded(median(rates.ours)), peer: rounded(median(rates.peer)), ratio: rounded(ratio) };
-    console.log(JSON.stringify({ bench: 'cpu', type, ...work, unit: 'tokens/s', ...line }));
   }
   for (const side of [ours, peer]) side?.disconnect();
 }
@@ -89,6 +105,8 @@ try {
     const file = join(scratch, `${type}.gguf`);
     gattling('convert', resolve(folder), file, '--type', type);
     await compare(type, file);
+    const server = values['llama-server'];
+    if (server) for (const line of await compareServers(file, { server, threads: values.threads })) print({ type, ...line });
     rmSync(file);
   }
 } finally {
