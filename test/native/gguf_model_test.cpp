@@ -230,6 +230,11 @@ TEST(tensors_that_cannot_be_served) {
          open(small_llama().tensor("rope_freqs.weight", {2}, 0, std::string(8, 'x'))));
   Checkpoint scalar = open(small_llama().tensor("output_norm.weight", {}, 0, "0123"));
   THROWS("has the shape []; expected by its metadata is [32]", scalar.get("model.norm.weight", {32}));
+  Checkpoint norm = open(small_llama().tensor("output_norm.weight", {32}, 8, std::string(34, 'x')));
+  THROWS(
+      "tensor \"model.norm.weight\" is stored as integers with scales; expected is F32, BF16 or F16, as it is no "
+      "matrix",
+      norm.get("model.norm.weight", {32}));
 }
 
 TEST(what_is_no_model) {
